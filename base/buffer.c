@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/buffer_store.h"
@@ -28,6 +29,17 @@ static int make_folder(const char *folder)
         *p = '/';
     }
     return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* A quota that the volume cannot hold would end on a really full volume, where not even a delete works. */
+static void cap_quota(struct buffer *buffer)
+{
+    struct statvfs volume;
+    if (statvfs(buffer->folder, &volume) < 0)
+        return;
+    int64_t most = (int64_t)volume.f_blocks * (int64_t)volume.f_frsize / 100 * 95;
+    if (buffer->quota_bytes > most)
+        buffer->quota_bytes = buffer->tally.quota_bytes = most;
 }
 
 /* One process a file: the numbers and cursors in memory are true for as long as nobody else writes. */
@@ -99,6 +111,7 @@ int buffer_open(const struct buffer_options *options, struct buffer **ret_buffer
     if (err < 0)
         buf_printf(errors, "%s: %s\n", buffer->folder,
                    err == -EWOULDBLOCK ? "another process uses this buffer" : strerror(-err));
+    cap_quota(buffer);
     if (err == 0)
         err = buffer_store_open(buffer, options, errors);
     if (err == 0)

@@ -33,7 +33,8 @@ enum buffer_when_full {
 struct buffer_options {
     const char *folder; /* made when missing; the file is folder/<signal>.db */
     enum telemetry signal;
-    int64_t quota_bytes;  /* of file and WAL together; batches stop 2 % below it */
+    int64_t quota_bytes; /* of file and WAL together; batches stop 2 % below it. At most 95 % of the volume is
+                            used, whatever it says */
     int64_t retention_ms; /* rows delivered everywhere are kept so long, as far as the quota has room */
     enum buffer_when_full when_full;
     const char *const *backends; /* names of the signal's backends, count of them */
