@@ -16,6 +16,41 @@ static const struct time_fields time_fields[TELEMETRY_COUNT] = {
     [TELEMETRY_LOGS] = {1, 1, 11},  /* time_unix_nano, observed_time_unix_nano */
 };
 
+static inline uint64_t read_fixed64(const uint8_t *p)
+{
+    uint64_t value;
+    memcpy(&value, p, sizeof value); /* the machines served are little-endian, as the wire is */
+    return value;
+}
+
+/* pb_next for what nearly every field is here: a tag of one byte, then a fixed64, a varint of one byte or a
+ * length of one or two. whole is not set. The rest is left to pb_next. */
+static inline int next_field(struct bytes *rest, struct pb_field *field)
+{
+    const uint8_t *p = rest->ptr;
+    if (rest->len < 9 || *p < 8 || *p >= 0x80)
+        return pb_next(rest, field);
+    field->number = *p >> 3;
+    field->type = (enum pb_type)(*p & 7);
+    if (field->type == PB_FIXED64) {
+        field->value = read_fixed64(p + 1);
+        *rest = bytes_skip(*rest, 9);
+        return 1;
+    }
+    if (field->type == PB_VARINT && p[1] < 0x80) {
+        field->value = p[1];
+        *rest = bytes_skip(*rest, 2);
+        return 1;
+    }
+    size_t head = p[1] < 0x80 ? 2 : 3;
+    size_t len = p[1] < 0x80 ? p[1] : (p[1] & 0x7fu) | (size_t)p[2] << 7;
+    if (field->type != PB_LEN || (head == 3 && p[2] >= 0x80) || len > rest->len - head)
+        return pb_next(rest, field);
+    field->bytes = (struct bytes){p + head, len};
+    *rest = bytes_skip(*rest, head + len);
+    return 1;
+}
+
 static void count_time(struct otlp_count *count, uint64_t first_ns, uint64_t last_ns)
 {
     if (first_ns > 0 && first_ns <= INT64_MAX &&
@@ -32,7 +67,7 @@ static int walk_record(struct bytes record, const struct time_fields *fields, st
     struct pb_field field;
     int err = 0;
     count->records++;
-    while (fields->first && !(first_ns && last_ns) && (err = pb_next(&record, &field)) > 0) {
+    while (fields->first && !(first_ns && last_ns) && (err = next_field(&record, &field)) > 0) {
         if (field.type != PB_FIXED64)
             continue;
         if (field.number == fields->first)
@@ -62,7 +97,7 @@ static int walk_scope(struct bytes scope, const struct time_fields *fields, stru
 {
     struct pb_field field;
     int err;
-    while ((err = pb_next(&scope, &field)) > 0) {
+    while ((err = next_field(&scope, &field)) > 0) {
         if (field.number != SCOPE && field.number != SCOPE_RECORDS)
             continue;
         if (field.type != PB_LEN)
@@ -78,7 +113,7 @@ static int walk_resource(struct bytes resource, const struct time_fields *fields
 {
     struct pb_field field;
     int err;
-    while ((err = pb_next(&resource, &field)) > 0) {
+    while ((err = next_field(&resource, &field)) > 0) {
         if (field.number != RESOURCE && field.number != RESOURCE_SCOPES)
             continue;
         if (field.type != PB_LEN)
