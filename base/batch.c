@@ -1,0 +1,99 @@
+#include "base/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+
+struct batch *batch_new(const char *origin)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (!b || !(b->origin = strdup(origin))) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void batch_free(struct batch *b)
+{
+    if (!b)
+        return;
+    for (size_t i = 0; i < b->source_count; i++)
+        free(b->sources[i].file);
+    for (size_t i = 0; i < b->owed_count; i++)
+        free(b->owed[i]);
+    if (b->payload_release)
+        b->payload_release(b->payload_owner);
+    free(b->sources);
+    free(b->owed);
+    free(b->origin);
+    free(b);
+}
+
+void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len)
+{
+    b->payload = (struct bytes){bytes, len};
+    b->payload_owner = bytes;
+    b->payload_release = free;
+    b->crc = crc32c(b->payload);
+}
+
+/* Room for one more element at the end of *array; grows at powers of two. */
+static int grow(void *array, size_t count, size_t size, size_t limit)
+{
+    void **at = array;
+    if (count >= limit)
+        return -E2BIG;
+    if (count & (count - 1))
+        return 0;
+    void *bigger = realloc(*at, (count ? count * 2 : 1) * size);
+    if (!bigger)
+        return -ENOMEM;
+    *at = bigger;
+    return 0;
+}
+
+int batch_add_source(struct batch *b, const char *file, uint64_t begin, uint64_t end)
+{
+    char *copy = strdup(file);
+    int err = copy ? grow(&b->sources, b->source_count, sizeof *b->sources, BATCH_MAX_SOURCES) : -ENOMEM;
+    if (err < 0) {
+        free(copy);
+        return err;
+    }
+    b->sources[b->source_count++] = (struct batch_source){copy, begin, end};
+    return 0;
+}
+
+int batch_add_owed(struct batch *b, const char *backend)
+{
+    char *copy = strdup(backend);
+    int err = copy ? grow(&b->owed, b->owed_count, sizeof *b->owed, BATCH_MAX_OWED) : -ENOMEM;
+    if (err < 0) {
+        free(copy);
+        return err;
+    }
+    b->owed[b->owed_count++] = copy;
+    return 0;
+}
+
+int boot_compare(struct boot a, struct boot b)
+{
+    if (a.started_ns != b.started_ns)
+        return a.started_ns < b.started_ns ? -1 : 1;
+    return (a.id > b.id) - (a.id < b.id);
+}
+
+const char *telemetry_name(enum telemetry signal)
+{
+    switch (signal) {
+    case TELEMETRY_METRICS:
+        return "metrics";
+    case TELEMETRY_LOGS:
+        return "logs";
+    case TELEMETRY_TRACES:
+        return "traces";
+    }
+    return "unknown";
+}

@@ -1,0 +1,88 @@
+/* http_server.h - HTTP/1.1 on the loop: keep-alive, chunked bodies, Expect: 100-continue, gzip request
+ * bodies.
+ *
+ * Source: RFC 9110, RFC 9112. Each listener has a table of routes; a route answers at once or later (the
+ * request stays valid until it was answered or its connection closed, which on_gone tells). Limits on
+ * everything: header bytes, body bytes before and after decompression, connections, idle and whole-request
+ * time; all bodies together (in_flight_bytes: past it 503 with Retry-After). HTTP/2 joins the same interface
+ * later. Loop thread only.
+ *
+ *   READING_HEAD -> READING_BODY -> ANSWERING -> (keep-alive) READING_HEAD | CLOSING
+ */
+#ifndef BASE_HTTP_SERVER_H
+#define BASE_HTTP_SERVER_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+
+struct http_server;
+struct http_request;
+
+struct http_route {
+    const char *method; /* "GET", "POST"; another method on a known path is 405 with Allow */
+    const char *path;   /* compared whole, without the query; NULL ends the table */
+    void (*serve)(struct http_request *request, void *ctx);
+};
+
+struct http_limits {
+    size_t head_bytes;      /* request line and headers; 0: 16 KiB */
+    size_t body_bytes;      /* as sent; 0: 4 MiB; past it 413 */
+    size_t raw_body_bytes;  /* after decompression; 0: 4 MiB; past it 413 */
+    size_t in_flight_bytes; /* bodies of all connections; 0: 32 MiB; past it 503 */
+    int connections;        /* 0: 1024; past it the listener stops accepting until one closes */
+    int idle_ms;            /* between requests; 0: 60 s */
+    int request_ms;         /* from the first byte of a head to the last of the body; 0: 30 s */
+};
+
+/* http_server_new: routes and ctx are borrowed for the server's life. address is "host:port" (port 0: any) or
+ * "unix:/path". 0 with *ret_server, or a negative errno (bind, listen). */
+int http_server_new(uv_loop_t *loop, const char *address, const struct http_route *routes, void *ctx,
+                    const struct http_limits *limits, struct http_server **ret_server);
+
+/* http_server_port: the port it listens on (when 0 was asked for); 0 for a unix socket. */
+int http_server_port(const struct http_server *server);
+
+/* http_server_stop: stops accepting; idle connections close, the others after their answer. */
+void http_server_stop(struct http_server *server);
+
+/* http_server_close: closes everything and frees the server (asynchronously, on the loop). NULL is fine. */
+void http_server_close(struct http_server *server);
+
+/* The request. Everything borrowed until it is answered. */
+const char *http_request_method(const struct http_request *request);
+const char *http_request_path(const struct http_request *request);  /* without the query */
+const char *http_request_query(const struct http_request *request); /* without '?'; "" when none */
+const char *http_request_header(const struct http_request *request,
+                                const char *name);                  /* any case; NULL when none */
+const char *http_request_peer(const struct http_request *request);  /* "1.2.3.4:5678" */
+struct bytes http_request_body(const struct http_request *request); /* decompressed */
+
+/* http_request_param: the value of a query parameter, percent-decoded into storage; NULL when it is not
+ * there. */
+const char *http_request_param(const struct http_request *request, const char *name, char *storage,
+                               size_t size);
+
+/* http_request_take_body: the body's memory becomes the caller's (free()), for who keeps it past the answer.
+ */
+uint8_t *http_request_take_body(struct http_request *request, size_t *ret_len);
+
+/* http_request_on_gone: fn(ctx) when the connection closes before the answer; the request is invalid after
+ * it. */
+void http_request_on_gone(struct http_request *request, void (*fn)(void *ctx), void *ctx);
+
+/* http_answer: sends status, "Name: value\r\n" lines (may be NULL) and a body (copied), ends the request. */
+void http_answer(struct http_request *request, int status, const char *headers, const char *content_type,
+                 struct bytes body);
+
+/* http_answer_text: the same with text/plain. */
+void http_answer_text(struct http_request *request, int status, const char *text);
+
+/* http_stream_begin, _write, _end: a chunked answer of unknown length (tap). Write returns how many bytes are
+ * queued and not yet taken by the peer, so that the caller can stop; on_gone still tells of a peer that left.
+ */
+void http_stream_begin(struct http_request *request, int status, const char *content_type);
+size_t http_stream_write(struct http_request *request, struct bytes chunk);
+void http_stream_end(struct http_request *request);
+
+#endif

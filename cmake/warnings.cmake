@@ -1,0 +1,23 @@
+# hardening: for all code; warnings: for our own code.
+add_library(hardening INTERFACE)
+target_compile_options(hardening INTERFACE -fno-omit-frame-pointer -fno-strict-aliasing)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_definitions(hardening INTERFACE _FORTIFY_SOURCE=2)
+  target_compile_options(hardening INTERFACE -fstack-protector-strong)
+endif()
+if(TRIBUTARY_SANITIZE)
+  add_compile_options(-fsanitize=${TRIBUTARY_SANITIZE} -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=${TRIBUTARY_SANITIZE})
+endif()
+if(TRIBUTARY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+add_library(warnings INTERFACE)
+target_link_libraries(warnings INTERFACE hardening)
+target_compile_definitions(warnings INTERFACE _GNU_SOURCE TRIBUTARY_VERSION="${PROJECT_VERSION}")
+target_compile_options(warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wswitch-enum
+                       -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wpointer-arith -Wwrite-strings)
+if(TRIBUTARY_WERROR)
+  target_compile_options(warnings INTERFACE -Werror)
+endif()

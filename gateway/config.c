@@ -1,0 +1,225 @@
+#include "gateway/config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/batch.h"
+#include "base/buffer.h"
+
+#define AT(field) offsetof(struct gateway_config, field)
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+#define DAY (INT64_C(24) * HOUR)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+#define TLS(field) offsetof(struct gateway_backend_tls, field)
+static const struct conf_option backend_tls_options[] = {
+    {"ca_file", CONF_STRING, TLS(ca_file), "",
+     .help = "Certificates that the backend's must chain to; the system's when empty."},
+    {"cert_file", CONF_STRING, TLS(cert_file), "", .help = "Client certificate."},
+    {"key_file", CONF_STRING, TLS(key_file), "", .help = "Client key."},
+    {"server_name", CONF_STRING, TLS(server_name), "",
+     .help = "Name that the certificate must carry; the URL's host when empty."},
+    {"insecure_skip_verify", CONF_BOOL, TLS(insecure_skip_verify), "false",
+     .help = "Do not check the backend's certificate."},
+    {0},
+};
+
+#define BACKEND(field) offsetof(struct gateway_backend_config, field)
+static const struct conf_option basic_auth_options[] = {
+    {"username", CONF_STRING, BACKEND(basic_auth.username) - BACKEND(basic_auth), "", .help = "User name."},
+    {"password", CONF_SECRET, BACKEND(basic_auth.password) - BACKEND(basic_auth), "", .help = "Password."},
+    {0},
+};
+
+static const struct conf_option backend_options[] = {
+    {"name", CONF_STRING, BACKEND(name), NULL,
+     .help = "Unique within its signal; the buffer keeps the backend's place under it."},
+    {"url", CONF_STRING, BACKEND(url), NULL,
+     .help = "Whole URL, for example http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push, "
+             "http://jaeger:4318/v1/traces."},
+    {"headers", CONF_MAP, BACKEND(headers), .help = "Further request headers."},
+    {"tenant", CONF_STRING, BACKEND(tenant), "", .help = "Sent as X-Scope-OrgID."},
+    {"basic_auth", CONF_SECTION, BACKEND(basic_auth), .options = basic_auth_options,
+     .help = "HTTP basic authentication."},
+    {"bearer_token_file", CONF_STRING, BACKEND(bearer_token_file), "",
+     .help = "File with a bearer token; read again when it changes."},
+    {"tls", CONF_SECTION, BACKEND(tls), .options = backend_tls_options, .help = "TLS to the backend."},
+    {"timeout", CONF_DURATION, BACKEND(timeout_ms), "30s", 100, 10 * MINUTE,
+     .help = "Deadline of a request."},
+    {"max_request_bytes", CONF_SIZE, BACKEND(max_request_bytes), "0", 0, GIB,
+     .help =
+         "Decoded bytes of a joined request at most; 0: 8MiB for metrics, 3MiB for logs, 8MiB for traces."},
+    {"lanes", CONF_INT, BACKEND(lanes), "4", 1, 64, .help = "Requests in flight."},
+    {"stream_rate", CONF_SIZE, BACKEND(stream_rate_bytes), "2400KB", 0, GIB,
+     .help = "Logs: bytes a second of one stream; 0: no pacing."},
+    {"stream_burst", CONF_SIZE, BACKEND(stream_burst_bytes), "12MB", 0, GIB,
+     .help = "Logs: bytes that a stream may send at once after a pause."},
+    {"drop_on_client_error", CONF_BOOL, BACKEND(drop_on_client_error), "false",
+     .help = "401, 403, 404, 405, 407 and redirects drop the data, as the remote-write text has it, instead "
+             "of holding it."},
+    {0},
+};
+
+static const char *const when_full_names[] = {"push_back", "drop_oldest", NULL};
+#define SIGNAL(field) offsetof(struct gateway_signal_config, field)
+#define SIGNAL_OPTIONS(name, full)                                                                           \
+    static const struct conf_option name[] = {                                                               \
+        {"quota", CONF_SIZE, SIGNAL(quota_bytes), "2GiB", 16 * MIB, 1024 * GIB,                              \
+         .help = "Size of the buffer's file and WAL at most; keep it below the volume's size."},             \
+        {"retention", CONF_DURATION, SIGNAL(retention_ms), "24h", 0, 3650 * DAY,                             \
+         .help = "How long delivered rows are kept for replay, as far as the quota has room."},              \
+        {"when_full", CONF_ENUM, SIGNAL(when_full), full, .names = when_full_names,                          \
+         .help = "At the quota: make the agents wait, or drop the oldest and count them."},                  \
+        {"backends", CONF_LIST, SIGNAL(backends), .options = backend_options,                                \
+         .size = sizeof(struct gateway_backend_config),                                                      \
+         .help = "Where it goes; none: it stays in the buffer."},                                            \
+        {0},                                                                                                 \
+    }
+SIGNAL_OPTIONS(metrics_options, "drop_oldest");
+SIGNAL_OPTIONS(logs_options, "push_back");
+SIGNAL_OPTIONS(traces_options, "push_back");
+
+static const struct conf_option agents_tls_options[] = {
+    {"ca_file", CONF_STRING, AT(agents.tls.ca_file) - AT(agents.tls), "",
+     .help = "Certificates that an agent's must chain to."},
+    {"cert_file", CONF_STRING, AT(agents.tls.cert_file) - AT(agents.tls), "",
+     .help = "The gateway's certificate."},
+    {"key_file", CONF_STRING, AT(agents.tls.key_file) - AT(agents.tls), "", .help = "The gateway's key."},
+    {0},
+};
+
+static const struct conf_option agents_options[] = {
+    {"listen", CONF_STRINGS, AT(agents.listen) - AT(agents),
+     .help = "tcp://host:port or tls+tcp://host:port; tcp://0.0.0.0:9610 when none is given."},
+    {"tls", CONF_SECTION, AT(agents.tls) - AT(agents), .options = agents_tls_options,
+     .help = "Mutual TLS with the agents."},
+    {"max_message", CONF_SIZE, AT(agents.max_message_bytes) - AT(agents), "8MiB", MIB, 256 * MIB,
+     .help = "Larger messages close their connection."},
+    {0},
+};
+
+static const struct conf_option web_options[] = {
+    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9601",
+     .help = "host:port of /metrics, /-/healthy and /-/ready."},
+    {0},
+};
+
+static const struct conf_option buffer_options_of_gateway[] = {
+    {"folder", CONF_STRING, AT(buffer.folder) - AT(buffer), "/var/lib/tributary-gateway",
+     .help = "Where the SQLite files are."},
+    {0},
+};
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+const struct conf_option gateway_options[] = {
+    {"name", CONF_STRING, AT(name), "${POD_NAME:-}",
+     .help = "This gateway's name; the host name when empty."},
+    {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
+     .help = "Lines below it are not written."},
+    {"agents", CONF_SECTION, AT(agents), .options = agents_options, .help = "The listeners for agents."},
+    {"web", CONF_SECTION, AT(web), .options = web_options, .help = "The gateway's own pages."},
+    {"control_socket", CONF_STRING, AT(control_socket), "",
+     .help = "Socket for tap and status; control.sock in the buffer's folder when empty."},
+    {"buffer", CONF_SECTION, AT(buffer), .options = buffer_options_of_gateway, .help = "The durable buffer."},
+    {"metrics", CONF_SECTION, AT(metrics), .options = metrics_options, .help = "Samples."},
+    {"logs", CONF_SECTION, AT(logs), .options = logs_options, .help = "Log lines."},
+    {"traces", CONF_SECTION, AT(traces), .options = traces_options, .help = "Spans."},
+    {"pod_metadata_file", CONF_STRING, AT(pod_metadata_file), "",
+     .help = "A Kubernetes PodList as JSON, read again when it changes."},
+    {"peers", CONF_STRINGS, AT(peers),
+     .help = "Addresses of the other gateways, for hand-over when this one drains."},
+    {"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), "25s", 0, HOUR,
+     .help = "At SIGTERM: what is not sent by then stays in the buffer."},
+    {0},
+};
+
+const struct gateway_signal_config *gateway_config_signal(const struct gateway_config *config, int signal)
+{
+    switch ((enum telemetry)signal) {
+    case TELEMETRY_METRICS:
+        return &config->metrics;
+    case TELEMETRY_LOGS:
+        return &config->logs;
+    case TELEMETRY_TRACES:
+        return &config->traces;
+    }
+    return &config->metrics;
+}
+
+static int check_backend(const char *path, const char *signal, const struct gateway_backend_config *backends,
+                         size_t i, struct buf *errors)
+{
+    const struct gateway_backend_config *backend = &backends[i];
+    if (strncmp(backend->url, "http://", 7) != 0 && strncmp(backend->url, "https://", 8) != 0)
+        return buf_printf(errors, "%s: %s.backends[%zu].url: \"%s\" is no http:// or https:// URL\n", path,
+                          signal, i, backend->url),
+               -EINVAL;
+    if (!backend->name[0] || strlen(backend->name) > 63)
+        return buf_printf(errors, "%s: %s.backends[%zu].name: must have 1 to 63 characters\n", path, signal,
+                          i),
+               -EINVAL;
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(backends[k].name, backend->name) == 0)
+            return buf_printf(errors, "%s: %s.backends[%zu].name: \"%s\" is taken by backends[%zu]\n", path,
+                              signal, i, backend->name, k),
+                   -EINVAL;
+    }
+    return 0;
+}
+
+static int check_signals(const char *path, const struct gateway_config *config, struct buf *errors)
+{
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        const struct conf_list *list = &gateway_config_signal(config, s)->backends;
+        if (list->count > BUFFER_MAX_BACKENDS)
+            return buf_printf(errors, "%s: %s.backends: at most %d\n", path,
+                              telemetry_name((enum telemetry)s), BUFFER_MAX_BACKENDS),
+                   -EINVAL;
+        for (size_t i = 0; i < list->count; i++) {
+            int err = check_backend(path, telemetry_name((enum telemetry)s), list->items, i, errors);
+            if (err < 0)
+                return err;
+        }
+    }
+    return 0;
+}
+
+static void fill_host(struct gateway_config *config)
+{
+    static char name[HOST_NAME_MAX + 1];
+    static char socket[PATH_MAX];
+    static const char *listen[] = {"tcp://0.0.0.0:9610"};
+    if (gethostname(name, sizeof name - 1) < 0 || !name[0])
+        strcpy(name, "unknown");
+    if (!config->name[0])
+        config->name = name;
+    if (!config->control_socket[0]) {
+        snprintf(socket, sizeof socket, "%s/control.sock", config->buffer.folder);
+        config->control_socket = socket;
+    }
+    if (config->agents.listen.count == 0)
+        config->agents.listen = (struct conf_strings){listen, 1};
+}
+
+int gateway_config_load(const char *path, struct gateway_config *config, struct conf_memory **ret_memory,
+                        struct buf *errors)
+{
+    struct conf_memory *memory;
+    int err = conf_load(path, gateway_options, config, &memory, errors);
+    if (err < 0)
+        return err;
+    err = check_signals(path, config, errors);
+    if (err < 0) {
+        conf_free(memory);
+        return err;
+    }
+    fill_host(config);
+    *ret_memory = memory;
+    return 0;
+}

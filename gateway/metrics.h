@@ -1,0 +1,74 @@
+/* metrics.h - the gateway's own metrics: one line each, here and nowhere else. Names: tributary_gateway_*. */
+#ifndef GATEWAY_METRICS_H
+#define GATEWAY_METRICS_H
+
+#include "base/stats.h"
+
+/*  id, name, type, scale, help, labels... */
+#define GATEWAY_METRICS(X)                                                                                   \
+    /* receive */                                                                                            \
+    X(RECEIVED_BATCHES, "tributary_gateway_received_batches_total", STATS_COUNTER, 1, "Batches by answer.",  \
+      "signal", "answer")                                                                                    \
+    X(COMMITTED_RECORDS, "tributary_gateway_committed_records_total", STATS_COUNTER, 1,                      \
+      "Records committed.", "signal")                                                                        \
+    X(COMMITTED_BYTES, "tributary_gateway_committed_bytes_total", STATS_COUNTER, 1,                          \
+      "Compressed bytes committed.", "signal")                                                               \
+    X(MALFORMED, "tributary_gateway_malformed_messages_total", STATS_COUNTER, 1,                             \
+      "Messages that were not decoded, by cause.", "cause")                                                  \
+    X(COMMIT_SECONDS, "tributary_gateway_commit_seconds", STATS_HISTOGRAM, 1e-9,                             \
+      "Time from receipt to the commit.", "signal")                                                          \
+    X(AGENTS, "tributary_gateway_agents", STATS_GAUGE, 1, "Origins heard of in the last 5 minutes.")         \
+    X(CLOCK_SKEW, "tributary_gateway_agent_clock_skew_seconds", STATS_GAUGE, 1e-9,                           \
+      "The agent's send time minus the gateway's clock at receipt.", "origin")                               \
+    X(MISSING_SEQS, "tributary_gateway_missing_batches_total", STATS_COUNTER, 1,                             \
+      "Acknowledged batches that the buffer no longer has.", "signal")                                       \
+    /* ledger, by signal and backend */                                                                      \
+    X(ACCEPTED, "tributary_gateway_accepted_records_total", STATS_COUNTER, 1,                                \
+      "Records owed to the backend.", "signal", "backend")                                                   \
+    X(SETTLED, "tributary_gateway_settled_records_total", STATS_COUNTER, 1,                                  \
+      "Records settled at the backend, by cause (delivered, repeated, refused, overtaken, unresolved, "      \
+      "dropped, handed_over).",                                                                              \
+      "signal", "backend", "cause")                                                                          \
+    X(BUFFERED, "tributary_gateway_buffered_records", STATS_GAUGE, 1, "Records still owed to the backend.",  \
+      "signal", "backend")                                                                                   \
+    X(IMBALANCE, "tributary_gateway_ledger_imbalance_records", STATS_GAUGE, 1,                               \
+      "accepted - settled - buffered; anything but 0 is a defect.", "signal", "backend")                     \
+    X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
+      "Age of the oldest row owed.", "signal", "backend")                                                    \
+    X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
+      "backend")                                                                                             \
+    /* fan-out */                                                                                            \
+    X(REQUESTS, "tributary_gateway_backend_requests_total", STATS_COUNTER, 1, "Requests by verdict.",        \
+      "signal", "backend", "verdict")                                                                        \
+    X(REQUEST_SECONDS, "tributary_gateway_backend_request_seconds", STATS_HISTOGRAM, 1e-9,                   \
+      "Duration of a request.", "signal", "backend")                                                         \
+    X(SENT_BYTES, "tributary_gateway_backend_sent_bytes_total", STATS_COUNTER, 1,                            \
+      "Compressed bytes posted.", "signal", "backend")                                                       \
+    X(BACKEND_AWAY, "tributary_gateway_backend_away", STATS_GAUGE, 1,                                        \
+      "1 while the backend's answers speak of itself and not of the data, or it cannot be reached.",         \
+      "signal", "backend")                                                                                   \
+    X(IN_DOUBT, "tributary_gateway_in_doubt_requests_total", STATS_COUNTER, 1,                               \
+      "Requests posted without an answer.", "signal", "backend")                                             \
+    /* buffer */                                                                                             \
+    X(BUFFER_BYTES, "tributary_gateway_buffer_bytes", STATS_GAUGE, 1, "Size of the buffer's file and WAL.",  \
+      "signal", "part")                                                                                      \
+    X(BUFFER_QUOTA, "tributary_gateway_buffer_quota_bytes", STATS_GAUGE, 1, "Its limit.", "signal")          \
+    X(BUFFER_ROWS, "tributary_gateway_buffer_rows", STATS_GAUGE, 1,                                          \
+      "Batches kept, delivered ones included.", "signal")                                                    \
+    X(BUFFER_COMMITS, "tributary_gateway_buffer_commits_total", STATS_COUNTER, 1, "Transactions.", "signal") \
+    X(BUFFER_FULL, "tributary_gateway_buffer_full_total", STATS_COUNTER, 1,                                  \
+      "Batches pushed back for want of space.", "signal")                                                    \
+    X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
+      "Rows whose checksum is wrong.", "signal")                                                             \
+    /* loop */                                                                                               \
+    X(LOOP_LAG, "tributary_gateway_loop_lag_seconds", STATS_GAUGE, 1e-9,                                     \
+      "How late the event loop's last tick was.")
+
+#define X(id, ...) GATEWAY_##id,
+enum gateway_metric { GATEWAY_METRICS(X) GATEWAY_METRIC_COUNT };
+#undef X
+
+/* gateway_metrics_new: the gateway's registry. */
+struct stats *gateway_metrics_new(void);
+
+#endif

@@ -1,0 +1,51 @@
+/* receive.h - the gateway's side of the transport: takes batches, resumes and assignment requests over nng
+ * REP, hands batches to the buffers and answers after the commit.
+ *
+ * nng's callbacks decode on nng's threads and post to the loop; who may commit (the boot that resumed last)
+ * is decided on the loop.
+ */
+#ifndef GATEWAY_RECEIVE_H
+#define GATEWAY_RECEIVE_H
+
+#include "base/buffer.h"
+#include "base/loop.h"
+#include "base/stats.h"
+#include "gateway/config.h"
+#include "proto/assignment.h"
+
+struct receive;
+
+struct receive_agent { /* for the operator */
+    char origin[BATCH_MAX_ORIGIN + 1];
+    int64_t last_seen_ns, clock_skew_ns; /* wall clock; the agent's send time minus ours at receipt */
+    uint64_t batches[TELEMETRY_COUNT];
+};
+
+/* Who answers assignment requests: fills *ret (freed by receive with assignment_fini). Version 0: nothing is
+ * known. Loop thread. */
+struct receive_assignments {
+    void (*get)(void *ctx, const struct assignment_request *request, struct assignment *ret);
+    uint64_t (*version)(void *ctx, const char *origin);
+    void *ctx;
+};
+
+int receive_new(struct loop *loop, const struct gateway_config *config,
+                struct buffer *const buffers[TELEMETRY_COUNT], struct stats *stats,
+                struct receive_assignments assignments, struct receive **ret_receive, struct buf *errors);
+
+/* receive_port: the port of listener i (when 0 was asked for). */
+int receive_port(const struct receive *receive, size_t i);
+
+/* receive_is_open: whether the listeners are open. */
+bool receive_is_open(const struct receive *receive);
+
+/* receive_agents: fills at most most, returns how many there are. Loop thread. */
+size_t receive_agents(const struct receive *receive, struct receive_agent *agents, size_t most);
+
+/* receive_drain: from now on batches are answered `busy`; done(ctx) when every append under way was answered.
+ * With peers, rows are handed over before, as rule 5 has it. */
+void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx);
+
+void receive_close(struct receive *receive);
+
+#endif

@@ -1,0 +1,37 @@
+/* verdict.h - what a backend's answer means. A pure function of kind, status, headers and body; tested as a
+ * table against the real programs.
+ */
+#ifndef GATEWAY_VERDICT_H
+#define GATEWAY_VERDICT_H
+
+#include "base/bytes.h"
+
+enum backend_kind { BACKEND_REMOTE_WRITE, BACKEND_LOKI, BACKEND_OTLP_HTTP };
+
+enum verdict {
+    VERDICT_DELIVERED,
+    VERDICT_RETRY, /* 5xx, 429: the same again after retry_after_ms or backoff; a 5xx that stays while others
+                      get through is halved */
+    VERDICT_TOO_LARGE, /* halve at once */
+    VERDICT_REFUSED,   /* a record in it is bad: halve down to it */
+    VERDICT_AWAY,      /* speaks of the backend and not of the data: hold, retry slowly, show by name */
+};
+
+struct verdict_answer {
+    int status;              /* HTTP status */
+    const char *retry_after; /* header's value or NULL */
+    struct bytes body;
+};
+
+/* verdict_of: *ret_retry_after_ms is 0 when the answer does not say (delay-seconds or an HTTP date, at most 1
+ * h). */
+enum verdict verdict_of(enum backend_kind kind, const struct verdict_answer *answer,
+                        bool drop_on_client_error, int64_t *ret_retry_after_ms);
+
+/* verdict_is_out_of_order: of a refusal by remote write: the words say out of order, duplicate timestamp or
+ * out of bounds. */
+bool verdict_is_out_of_order(struct bytes body);
+
+const char *verdict_name(enum verdict verdict);
+
+#endif

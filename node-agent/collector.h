@@ -1,0 +1,35 @@
+/* collector.h - one collector of host metrics: a const record; collectors/NAME.c holds one each,
+ * collectors/table.c lists them.
+ *
+ * Names, labels, types and HELP texts are node_exporter's; they are interface.
+ */
+#ifndef NODE_AGENT_COLLECTOR_H
+#define NODE_AGENT_COLLECTOR_H
+
+#include "base/bytes.h"
+#include "node-agent/config.h"
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_UNTYPED };
+
+/* Where a collector puts its samples: remote write as shipped, or the text exposition. Label pairs as name,
+ * value, ..., NULL. */
+struct metric_sink {
+    void (*sample)(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
+                   const char *const *labels, double value);
+};
+
+struct collector {
+    const char *name;
+    bool enabled_by_default;
+    /* start: state for this host, NULL state is fine; 0 or a negative errno. */
+    int (*start)(const struct agent_config *config, void **ret_state);
+    /* update: reads now and emits. 0, -ENODATA (nothing of the kind here; not an error), or a negative errno.
+     * May run on a thread of its own where blocks is set (a hung mount). */
+    int (*update)(void *state, struct metric_sink *sink);
+    void (*stop)(void *state);
+    bool blocks;
+};
+
+extern const struct collector *const collectors[]; /* NULL ends */
+
+#endif

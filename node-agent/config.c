@@ -1,0 +1,181 @@
+#include "node-agent/config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AT(field) offsetof(struct agent_config, field)
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static const struct conf_option tls_options[] = {
+    {"ca_file", CONF_STRING, offsetof(struct agent_tls, ca_file), "",
+     .help = "Certificates that the gateway's must chain to."},
+    {"cert_file", CONF_STRING, offsetof(struct agent_tls, cert_file), "", .help = "The agent's certificate."},
+    {"key_file", CONF_STRING, offsetof(struct agent_tls, key_file), "", .help = "The agent's key."},
+    {"server_name", CONF_STRING, offsetof(struct agent_tls, server_name), "",
+     .help = "Name that the gateway's certificate must carry; the address's host when empty."},
+    {0},
+};
+
+static const struct conf_option gateway_options_of_agent[] = {
+    {"addresses", CONF_STRINGS, AT(gateway.addresses) - AT(gateway),
+     .help = "Gateways: tcp://host:port or tls+tcp://host:port. A name that resolves to several addresses is "
+             "as many gateways."},
+    {"tls", CONF_SECTION, AT(gateway.tls) - AT(gateway), .options = tls_options,
+     .help = "Mutual TLS to the gateway."},
+    {"ack_deadline", CONF_DURATION, AT(gateway.ack_deadline_ms) - AT(gateway), "3s", 100, 5 * MINUTE,
+     .help = "A gateway that has not answered by then is left for the next one."},
+    {0},
+};
+
+static const struct conf_option web_options[] = {
+    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9600",
+     .help = "host:port of /metrics, /-/healthy and /-/ready."},
+    {0},
+};
+
+static const struct conf_option host_metrics_options[] = {
+    {"enabled", CONF_BOOL, AT(host_metrics.enabled) - AT(host_metrics), "true",
+     .help = "Collect host metrics."},
+    {"interval", CONF_DURATION, AT(host_metrics.interval_ms) - AT(host_metrics), "60s", SECOND, HOUR,
+     .help = "Time between two runs."},
+    {"job", CONF_STRING, AT(host_metrics.job) - AT(host_metrics), "integrations/unix",
+     .help = "The job label."},
+    {"instance", CONF_STRING, AT(host_metrics.instance) - AT(host_metrics), "",
+     .help = "The instance label; the node's name when empty."},
+    {"collectors", CONF_STRINGS, AT(host_metrics.collectors) - AT(host_metrics),
+     .help = "Names of the collectors to run; all when empty."},
+    {"path_procfs", CONF_STRING, AT(host_metrics.path_procfs) - AT(host_metrics), "/proc",
+     .help = "Where the host's /proc is mounted."},
+    {"path_sysfs", CONF_STRING, AT(host_metrics.path_sysfs) - AT(host_metrics), "/sys",
+     .help = "Where the host's /sys is mounted."},
+    {"path_rootfs", CONF_STRING, AT(host_metrics.path_rootfs) - AT(host_metrics), "/",
+     .help = "Where the host's root is mounted."},
+    {"mount_timeout", CONF_DURATION, AT(host_metrics.mount_timeout_ms) - AT(host_metrics), "5s", 100, MINUTE,
+     .help = "A mount that does not answer statfs by then is reported as stuck."},
+    {0},
+};
+
+static const struct conf_option logs_options[] = {
+    {"enabled", CONF_BOOL, AT(logs.enabled) - AT(logs), "true", .help = "Tail pod logs."},
+    {"root", CONF_STRING, AT(logs.root) - AT(logs), "/var/log/pods",
+     .help = "The kubelet's folder of pod logs."},
+    {"max_line_bytes", CONF_SIZE, AT(logs.max_line_bytes) - AT(logs), "256KiB", KIB, MIB,
+     .help = "Longer lines are cut, marked and counted."},
+    {"batch_raw_bytes", CONF_SIZE, AT(logs.batch_raw_bytes) - AT(logs), "2MiB", 64 * KIB, 3 * MIB,
+     .help = "Raw log bytes of one batch at most."},
+    {"rescan", CONF_DURATION, AT(logs.rescan_ms) - AT(logs), "10s", SECOND, 10 * MINUTE,
+     .help = "Time between two walks of the root, besides inotify."},
+    {"stream_rate", CONF_SIZE, AT(logs.stream_rate_bytes) - AT(logs), "0", 0, GIB,
+     .help = "Bytes a second of one stream at most; 0: no limit here (the gateway paces)."},
+    {0},
+};
+
+static const struct conf_option otlp_options[] = {
+    {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "true", .help = "Receive OTLP."},
+    {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
+     .help = "host:port of OTLP/HTTP."},
+    {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
+     .help = "Larger requests are answered 413."},
+    {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
+     .help = "A request not committed by then is answered 503 with Retry-After."},
+    {0},
+};
+
+static const struct conf_option queue_options[] = {
+    {"metrics_bytes", CONF_SIZE, AT(queue.metrics_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
+     .help = "Samples waiting for the gateway; past it the oldest are dropped and counted."},
+    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
+     .help = "OTLP requests waiting for the gateway; past it senders are answered 503."},
+    {0},
+};
+
+static const struct conf_option static_config_options[] = {
+    {"targets", CONF_STRINGS, offsetof(struct agent_static_config, targets),
+     .help = "host:port of each target."},
+    {"labels", CONF_MAP, offsetof(struct agent_static_config, labels),
+     .help = "Labels of all series of these targets."},
+    {0},
+};
+
+#define SCRAPE(field) offsetof(struct agent_scrape_config, field)
+static const struct conf_option scrape_options[] = {
+    {"job_name", CONF_STRING, SCRAPE(job_name), NULL, .help = "The job label."},
+    {"metrics_path", CONF_STRING, SCRAPE(metrics_path), "/metrics", .help = "Path of the page."},
+    {"scrape_interval", CONF_DURATION, SCRAPE(interval_ms), "0s", 0, 24 * HOUR,
+     .help = "Time between two scrapes; 0: the global scrape_interval."},
+    {"scrape_timeout", CONF_DURATION, SCRAPE(timeout_ms), "0s", 0, HOUR,
+     .help = "Deadline of a scrape; 0: the global scrape_timeout."},
+    {"honor_labels", CONF_BOOL, SCRAPE(honor_labels), "false",
+     .help = "A clash of labels is won by the scraped one instead of renaming it exported_*."},
+    {"honor_timestamps", CONF_BOOL, SCRAPE(honor_timestamps), "true",
+     .help = "Use the timestamps that the page gives."},
+    {"sample_limit", CONF_INT, SCRAPE(sample_limit), "0", 0, INT64_MAX,
+     .help = "A scrape with more samples fails; 0: no limit."},
+    {"body_size_limit", CONF_SIZE, SCRAPE(body_size_limit), "0", 0, GIB,
+     .help = "A page with more bytes fails; 0: 32MiB."},
+    {"static_configs", CONF_LIST, SCRAPE(static_configs), .options = static_config_options,
+     .size = sizeof(struct agent_static_config), .help = "The targets."},
+    {0},
+};
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+const struct conf_option agent_options[] = {
+    {"node_name", CONF_STRING, AT(node), "${NODE_NAME:-}",
+     .help = "The node's name, the origin of every batch; the host name when empty."},
+    {"labels", CONF_MAP, AT(labels),
+     .help = "Labels put on every series, stream and resource, for example cluster."},
+    {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
+     .help = "Where offsets are kept."},
+    {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
+     .help = "Lines below it are not written."},
+    {"gateway", CONF_SECTION, AT(gateway), .options = gateway_options_of_agent, .help = "Where batches go."},
+    {"web", CONF_SECTION, AT(web), .options = web_options, .help = "The agent's own pages."},
+    {"host_metrics", CONF_SECTION, AT(host_metrics), .options = host_metrics_options,
+     .help = "Metrics of the host, under node_exporter's names."},
+    {"logs", CONF_SECTION, AT(logs), .options = logs_options, .help = "Pod logs."},
+    {"otlp", CONF_SECTION, AT(otlp), .options = otlp_options, .help = "OpenTelemetry from applications."},
+    {"queue", CONF_SECTION, AT(queue), .options = queue_options, .help = "What may wait in memory."},
+    {"scrape_interval", CONF_DURATION, AT(scrape_interval_ms), "60s", SECOND, 24 * HOUR,
+     .help = "Time between two scrapes of a target."},
+    {"scrape_timeout", CONF_DURATION, AT(scrape_timeout_ms), "10s", 100, HOUR,
+     .help = "Deadline of a scrape."},
+    {"scrape_configs", CONF_LIST, AT(scrape_configs), .options = scrape_options,
+     .size = sizeof(struct agent_scrape_config), .help = "Pages to scrape, as in Prometheus."},
+    {0},
+};
+
+static const char *host_name(void)
+{
+    static char name[HOST_NAME_MAX + 1];
+    if (gethostname(name, sizeof name) < 0 || !name[0])
+        strcpy(name, "unknown");
+    name[sizeof name - 1] = '\0';
+    return name;
+}
+
+int agent_config_load(const char *path, struct agent_config *config, struct conf_memory **ret_memory,
+                      struct buf *errors)
+{
+    struct conf_memory *memory;
+    int err = conf_load(path, agent_options, config, &memory, errors);
+    if (err < 0)
+        return err;
+    if (config->gateway.addresses.count == 0) {
+        buf_printf(errors,
+                   "%s: gateway.addresses: required; for example [\"tcp://tributary-gateway:9610\"]\n", path);
+        conf_free(memory);
+        return -EINVAL;
+    }
+    if (!config->node[0])
+        config->node = host_name();
+    if (!config->host_metrics.instance[0])
+        config->host_metrics.instance = config->node;
+    *ret_memory = memory;
+    return 0;
+}

@@ -1,0 +1,69 @@
+/* config.h - the agent's configuration: one struct, one table of options (config.c). */
+#ifndef NODE_AGENT_CONFIG_H
+#define NODE_AGENT_CONFIG_H
+
+#include "base/conf.h"
+
+struct agent_tls {
+    const char *ca_file, *cert_file, *key_file, *server_name; /* "" unset */
+};
+
+struct agent_static_config {
+    struct conf_strings targets; /* host:port */
+    struct conf_map labels;
+};
+
+struct agent_scrape_config { /* Prometheus' scrape_config */
+    const char *job_name, *metrics_path;
+    int64_t interval_ms, timeout_ms; /* 0: the global ones */
+    bool honor_labels, honor_timestamps;
+    int64_t sample_limit, body_size_limit; /* 0: none but the program's own */
+    struct conf_list static_configs;       /* of struct agent_static_config */
+};
+
+struct agent_config {
+    const char *node;       /* node_name; the host name when "" in the file */
+    struct conf_map labels; /* put on every series, stream and resource */
+    const char *state_folder;
+    int log_level; /* enum log_level */
+    struct {
+        struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
+        struct agent_tls tls;
+        int64_t ack_deadline_ms;
+    } gateway;
+    struct {
+        const char *listen; /* own metrics and health */
+    } web;
+    struct {
+        bool enabled;
+        int64_t interval_ms, mount_timeout_ms;
+        const char *job, *instance;     /* instance: the node when "" */
+        struct conf_strings collectors; /* empty: all */
+        const char *path_procfs, *path_sysfs, *path_rootfs;
+    } host_metrics;
+    struct {
+        bool enabled;
+        const char *root;
+        int64_t max_line_bytes, batch_raw_bytes, rescan_ms, stream_rate_bytes;
+    } logs;
+    struct {
+        bool enabled;
+        const char *listen_http;
+        int64_t max_request_bytes, ack_timeout_ms;
+    } otlp;
+    struct {
+        int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */
+    } queue;
+    int64_t scrape_interval_ms, scrape_timeout_ms;
+    struct conf_list scrape_configs; /* of struct agent_scrape_config */
+};
+
+/* The table; also the source of docs/agent-config.md. */
+extern const struct conf_option agent_options[];
+
+/* agent_config_load: reads, checks across keys and fills what depends on the host (node, instance). Errors as
+ * conf_load. */
+int agent_config_load(const char *path, struct agent_config *config, struct conf_memory **ret_memory,
+                      struct buf *errors);
+
+#endif
