@@ -42,24 +42,30 @@ int conf_errors_end(struct conf_errors *errors)
     return errors->count ? -EINVAL : 0;
 }
 
-const char *conf_errors_escape(const char *text, char storage[CONF_SHOW])
+/* At most 53 bytes of 4 characters each. */
+static void escape(const char *text, char *storage, size_t size)
 {
     size_t n = 0, i = 0;
     for (; text[i] && (i < SHOWN_BYTES || (text[i] & 0xc0) == 0x80) && i < SHOWN_BYTES + 3; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c < 0x20 || c == 0x7f)
-            n += (size_t)snprintf(storage + n, CONF_SHOW - n, "\\x%02x", c);
+            n += (size_t)snprintf(storage + n, size - n, "\\x%02x", c);
         else
             storage[n++] = text[i];
     }
-    snprintf(storage + n, CONF_SHOW - n, "%s", text[i] ? "..." : "");
+    snprintf(storage + n, size - n, "%s", text[i] ? "..." : "");
+}
+
+const char *conf_errors_escape(const char *text, char storage[CONF_SHOW])
+{
+    escape(text, storage, CONF_SHOW);
     return storage;
 }
 
 const char *conf_errors_show(const char *text, char storage[CONF_SHOW])
 {
     storage[0] = '"';
-    conf_errors_escape(text, storage + 1);
+    escape(text, storage + 1, CONF_SHOW - 2);
     strcat(storage, "\"");
     return storage;
 }
