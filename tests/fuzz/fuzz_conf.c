@@ -23,20 +23,20 @@ struct outer {
 
 static const char *const choices[] = {"a", "b", NULL};
 static const struct conf_option inner_options[] = {
-    {"n", CONF_STRING, offsetof(struct inner, name), "x"},
-    {"l", CONF_MAP, offsetof(struct inner, labels)},
+    {"n", CONF_STRING, offsetof(struct inner, name), "x", .help = "."},
+    {"l", CONF_MAP, offsetof(struct inner, labels), .help = "."},
     {0},
 };
 static const struct conf_option options[] = {
-    {"t", CONF_STRING, offsetof(struct outer, text), ""},
-    {"s", CONF_SECRET, offsetof(struct outer, secret), ""},
-    {"f", CONF_BOOL, offsetof(struct outer, flag), "true"},
-    {"i", CONF_INT, offsetof(struct outer, number), "0", INT64_MIN, INT64_MAX},
-    {"d", CONF_DURATION, offsetof(struct outer, duration), "1s"},
-    {"z", CONF_SIZE, offsetof(struct outer, size), "1KiB"},
+    {"t", CONF_STRING, offsetof(struct outer, text), "", .help = "."},
+    {"s", CONF_SECRET, offsetof(struct outer, secret), "", .help = "."},
+    {"f", CONF_BOOL, offsetof(struct outer, flag), "true", .help = "."},
+    {"i", CONF_INT, offsetof(struct outer, number), "0", INT64_MIN, INT64_MAX, .help = "."},
+    {"d", CONF_DURATION, offsetof(struct outer, duration), "1s", .help = "."},
+    {"z", CONF_SIZE, offsetof(struct outer, size), "1KiB", .help = "."},
     {"c", CONF_ENUM, offsetof(struct outer, choice), "a", .names = choices},
-    {"q", CONF_STRINGS, offsetof(struct outer, strings)},
-    {"m", CONF_MAP, offsetof(struct outer, map)},
+    {"q", CONF_STRINGS, offsetof(struct outer, strings), .help = "."},
+    {"m", CONF_MAP, offsetof(struct outer, map), .help = "."},
     {"h", CONF_MAP, offsetof(struct outer, masked), .secret = true},
     {"o", CONF_SECTION, offsetof(struct outer, section), .options = inner_options},
     {"l", CONF_LIST, offsetof(struct outer, list), .options = inner_options, .size = sizeof(struct inner)},
