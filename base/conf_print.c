@@ -1,8 +1,6 @@
 /* conf_print.c - a configuration in force as YAML that would load again, secrets masked. */
 #include "base/conf.h"
 
-#include <stdio.h>
-
 #include "base/conf_value.h"
 
 static const char mask[] = "<secret>";
@@ -15,25 +13,45 @@ static int put_indent(struct buf *out, int depth)
     return err;
 }
 
-/* One byte of a double-quoted YAML scalar; a dollar sign is doubled when the text would be substituted. */
-static int put_byte(struct buf *out, char c, bool is_value)
+/* Characters that a YAML reader refuses, or folds as line breaks, where they stand as themselves. */
+static const struct {
+    const char *raw, *escaped;
+} unreadable[] = {
+    {"\xe2\x80\xa8", "\\L"},     {"\xe2\x80\xa9", "\\P"},     {"\xef\xbb\xbf", "\\uFEFF"},
+    {"\xef\xbf\xbe", "\\uFFFE"}, {"\xef\xbf\xbf", "\\uFFFF"},
+};
+
+/* The next character of a double-quoted scalar; *text moves past it. A dollar sign is doubled where it would
+ * be substituted. */
+static int put_character(struct buf *out, const char **text, const char *end, bool is_value)
 {
-    unsigned char u = (unsigned char)c;
+    const char *at = *text;
+    unsigned char c = (unsigned char)*at, next = at + 1 < end ? (unsigned char)at[1] : 0;
+    for (size_t i = 0; end - at >= 3 && i < sizeof unreadable / sizeof unreadable[0]; i++) {
+        if (memcmp(at, unreadable[i].raw, 3) == 0) {
+            *text += 3;
+            return buf_append_string(out, unreadable[i].escaped);
+        }
+    }
+    *text += 1;
     if (c == '"' || c == '\\')
         return buf_printf(out, "\\%c", c);
     if (c == '$' && is_value)
         return buf_append_string(out, "$$");
-    if (u < 0x20 || u == 0x7f)
-        return buf_printf(out, "\\x%02x", u);
-    return buf_append(out, &c, 1);
+    if (c < 0x20 || c == 0x7f)
+        return buf_printf(out, "\\x%02x", c);
+    if (c != 0xc2 || next < 0x80 || next > 0x9f)
+        return buf_append(out, &c, 1);
+    *text += 1;
+    return buf_printf(out, "\\x%02x", next); /* the controls U+0080 to U+009F */
 }
 
-static int put_quoted(struct buf *out, const char *text, size_t len, bool is_value)
+static int put_text(struct buf *out, const char *text, size_t len, bool is_value)
 {
-    int err = buf_append_string(out, "\"");
-    for (size_t i = 0; err == 0 && i < len; i++)
-        err = put_byte(out, text[i], is_value);
-    return err < 0 ? err : buf_append_string(out, "\"");
+    int err = 0;
+    for (const char *end = text + len; err == 0 && text < end;)
+        err = put_character(out, &text, end, is_value);
+    return err;
 }
 
 /* Where "scheme://user:password@" has its password: 0 when there is none. */
@@ -52,14 +70,31 @@ static size_t find_password(const char *text, size_t *ret_end)
     return (size_t)(colon + 1 - text);
 }
 
-static int put_string(struct buf *out, const char *text)
+static int put_masked(struct buf *out, const char *text)
 {
-    char shown[2048];
     size_t end = 0, begin = find_password(text, &end);
     if (begin == 0)
-        return put_quoted(out, text, strlen(text), true);
-    snprintf(shown, sizeof shown, "%.*s%s%s", (int)begin, text, mask, text + end);
-    return put_quoted(out, shown, strlen(shown), true);
+        return put_text(out, text, strlen(text), true);
+    int err = put_text(out, text, begin, true);
+    if (err == 0)
+        err = buf_append_string(out, mask);
+    return err < 0 ? err : put_text(out, text + end, strlen(text + end), true);
+}
+
+static int put_string(struct buf *out, const char *text)
+{
+    int err = buf_append_string(out, "\"");
+    if (err == 0)
+        err = put_masked(out, text);
+    return err < 0 ? err : buf_append_string(out, "\"");
+}
+
+static int put_key(struct buf *out, const char *key)
+{
+    int err = buf_append_string(out, "\"");
+    if (err == 0)
+        err = put_text(out, key, strlen(key), false);
+    return err < 0 ? err : buf_append_string(out, "\": ");
 }
 
 static int put_secret(struct buf *out, const char *text)
@@ -93,9 +128,7 @@ static int put_pair(const struct conf_option *option, const struct conf_pair *pa
 {
     int err = put_indent(out, depth);
     if (err == 0)
-        err = put_quoted(out, pair->key, strlen(pair->key), false);
-    if (err == 0)
-        err = buf_append_string(out, ": ");
+        err = put_key(out, pair->key);
     if (err == 0)
         err = option->secret ? put_secret(out, pair->value) : put_string(out, pair->value);
     return err < 0 ? err : buf_append_string(out, "\n");

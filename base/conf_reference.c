@@ -27,13 +27,18 @@ static bool is_single(const struct conf_option *option)
 
 static int put_default(const struct conf_option *option, struct buf *out)
 {
+    if (option->type == CONF_SECTION)
+        return 0;
     if (!is_single(option))
-        return buf_append_string(out, has_rows_below(option) && option->type == CONF_SECTION ? "" : "none");
+        return buf_append_string(out, "none");
     if (!option->fallback)
         return buf_append_string(out, "**required**");
     if (!*option->fallback)
         return buf_append_string(out, "empty");
-    return buf_printf(out, "`%s`", option->fallback);
+    int err = buf_append_string(out, "`");
+    if (err == 0)
+        err = put_cell(out, option->fallback);
+    return err < 0 ? err : buf_append_string(out, "`");
 }
 
 static int put_row(const struct conf_option *option, const char *key, struct buf *out)
