@@ -1,15 +1,17 @@
 """tributary-agent and tributary-gateway, from the build folder $TRIBUTARY_BUILD (else build/dev of this clone).
 
-    gateway = Gateway({"data_dir": workdir("gw"), ...}, http_port=port).start()
-    agent = Agent({...}, http_port=port2, env={"NODE_NAME": "a"}, name="agent-a").start()
+    gateway = Gateway({"logs": {"backends": [{"name": "loki", "url": proxy.url}]}}).start()
+    agent = Agent([gateway], {"labels": {"cluster": "test"}}, name="agent-a").start()
+    log = PodLog(agent.log_root, ...);  fetch(agent.otlp_url, ...)
     agent.kill(); agent.start(); agent.reload(); gateway.stop()
-    gateway.metric("tributary_rows_total", signal="logs")     # sum over the series that have these labels
+    gateway.metric("tributary_gateway_...", signal="logs")     # sum over the series that have these labels
     gateway.rss_kb(), gateway.log_text(), gateway.process
 
-The config is a dict of dicts, lists and scalars, written as YAML to FOLDER/NAME.yaml; `program.configure(dict)` writes it anew.
-http_port is where the program answers /-/ready and /metrics: the config must say the same. start() returns when it is ready.
-stop() is SIGTERM and must end with exit status 0. A sanitizer's report ends the program with a status of its own and fails stop();
-after a kill use check_clean(), which reads the log for reports.
+The config is a dict of dicts, lists and scalars, written as YAML to FOLDER/NAME.yaml. What it does not name is filled in so that
+any number of programs can run beside each other: ports of their own on loopback, folders under the test's, and for an agent
+`node_name` (its name here), the gateways' addresses, and host metrics off unless asked for. configure(dict) writes it anew.
+start() returns when /-/ready answers 200. stop() is SIGTERM and must end with exit status 0. A sanitizer's report ends the
+program with a status of its own and fails stop(); after a kill use check_clean(), which reads the log for reports.
 """
 
 import json
@@ -18,7 +20,7 @@ import signal
 
 from . import query
 from .http_client import fetch
-from .process import Process, fail_missing, workdir
+from .process import Process, fail_missing, free_port, workdir
 from .wait import wait_for
 
 _root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
@@ -72,21 +74,35 @@ def _scalar(value):
     return json.dumps(value) if isinstance(value, str) else str(value)
 
 
+def merge(defaults, config):
+    """A copy of `defaults` with what `config` names instead, section by section."""
+    merged = dict(defaults)
+    for key, given in config.items():
+        both = isinstance(given, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], given) if both else given
+    return merged
+
+
 class _Program:
-    def __init__(self, config, http_port, name, env=None, args=()):
+    def __init__(self, config, name, env=None):
         self.name = name
-        self.url = f"http://127.0.0.1:{http_port}"
         self.folder = workdir(name)
         self.config_path = os.path.join(self.folder, name + ".yaml")
+        self._defaults["web"] = {"listen": f"127.0.0.1:{free_port()}"}
         self.configure(config)
-        self.process = Process(name, [program_path(self.program), "run", self.config_path, *args], self.folder,
+        self.process = Process(name, [program_path(self.program), "run", self.config_path], self.folder,
                                {**_sanitizer_env(), **(env or {})})
 
     def configure(self, config):
         """Writes the config file in one step (a new file renamed over the old)."""
+        self.config = merge(self._defaults, config)
         with open(self.config_path + ".new", "w") as f:
-            f.write(yaml(config))
+            f.write(yaml(self.config))
         os.rename(self.config_path + ".new", self.config_path)
+
+    @property
+    def url(self):
+        return "http://" + self.config["web"]["listen"]
 
     def start(self, wait=True, timeout=30):
         self.process.start()
@@ -146,15 +162,29 @@ def _suppressions():
     return path if os.path.exists(path) else ""
 
 
-class Agent(_Program):
-    program = "tributary-agent"
-
-    def __init__(self, config, http_port, name="agent", env=None, args=()):
-        super().__init__(config, http_port, name, env, args)
-
-
 class Gateway(_Program):
+    """`address` is what agents dial; `buffer_folder` holds its SQLite files."""
+
     program = "tributary-gateway"
 
-    def __init__(self, config, http_port, name="gateway", env=None, args=()):
-        super().__init__(config, http_port, name, env, args)
+    def __init__(self, config=None, name="gateway", env=None):
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.buffer_folder = workdir(name, "buffer")
+        self._defaults = {"name": name, "agents": {"listen": [self.address]}, "buffer": {"folder": self.buffer_folder}}
+        super().__init__(config or {}, name, env)
+
+
+class Agent(_Program):
+    """`log_root` is where it looks for pod logs, `otlp_url` where it takes traces, `state_folder` where it keeps offsets."""
+
+    program = "tributary-agent"
+
+    def __init__(self, gateways, config=None, name="agent", env=None):
+        self.log_root = workdir(name, "pods")
+        self.state_folder = workdir(name, "state")
+        otlp = f"127.0.0.1:{free_port()}"
+        self.otlp_url = f"http://{otlp}/v1/traces"
+        self._defaults = {
+            "node_name": name, "state_folder": self.state_folder, "gateway": {"addresses": [g.address for g in gateways]},
+            "host_metrics": {"enabled": False}, "logs": {"root": self.log_root}, "otlp": {"listen_http": otlp}}
+        super().__init__(config or {}, name, env)
