@@ -308,6 +308,20 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
     wait_and_retry(lane, UNCLEAR_WAIT_MS);
 }
 
+/* A gateway that cannot read the resume answers with a plain refusal (another version of the protocol). */
+static void take_unreadable(struct lane *lane, struct bytes frame, int err)
+{
+    struct wire_reply reply = {0};
+    char quoted[512];
+    bool is_refusal = wire_decode_reply(frame, &reply) == 0 && reply.answer == WIRE_REFUSED;
+    log_warn("ship: no agreement with the gateway", "signal=%s error=%d reason=%s",
+             telemetry_name(lane->signal), err, log_quote(reply.reason, quoted, sizeof quoted));
+    if (is_refusal)
+        wait_and_retry(lane, UNCLEAR_WAIT_MS);
+    else
+        ship_leave(lane->ship, "malformed");
+}
+
 void lane_take_answer(struct lane *lane, struct bytes frame)
 {
     struct wire_resume_reply resumed;
@@ -315,11 +329,9 @@ void lane_take_answer(struct lane *lane, struct bytes frame)
     bool was_asking = lane->is_asking;
     lane->is_asking = false;
     int err = was_asking ? wire_decode_resume_reply(frame, &resumed) : wire_decode_reply(frame, &reply);
-    if (err < 0) {
-        log_warn("ship: the gateway's answer cannot be read", "signal=%s error=%d",
-                 telemetry_name(lane->signal), err);
-        ship_leave(lane->ship, "malformed");
-    } else if (was_asking) {
+    if (err < 0)
+        take_unreadable(lane, frame, err);
+    else if (was_asking) {
         take_resume_reply(lane, &resumed);
         wire_resume_reply_fini(&resumed);
     } else
