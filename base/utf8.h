@@ -1,0 +1,11 @@
+/* utf8.h - whether bytes are valid UTF-8 (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF). Pure,
+ * any thread. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include "base/bytes.h"
+
+/* utf8_is_valid: also of the empty run. */
+bool utf8_is_valid(struct bytes text);
+
+#endif
