@@ -54,3 +54,19 @@ bool utf8_is_valid(struct bytes text)
     }
     return true;
 }
+
+int utf8_put_valid(struct bytes text, struct buf *out)
+{
+    int err = 0;
+    bool broken = false; /* inside a run of invalid bytes */
+    while (text.len && err == 0) {
+        size_t size = character_size(text.ptr, text.len);
+        if (size)
+            err = buf_append(out, text.ptr, size);
+        else if (!broken)
+            err = buf_append(out, "\xef\xbf\xbd", 3);
+        broken = size == 0;
+        text = bytes_skip(text, size ? size : 1);
+    }
+    return err;
+}
