@@ -40,7 +40,7 @@ static inline void collector_emit(struct metric_sink *sink, const char *name, en
 }
 
 /* collector_run: one update, followed by node_scrape_collector_duration_seconds and _success of the
- * collector. */
-void collector_run(const struct collector *collector, void *state, struct metric_sink *sink);
+ * collector. Returns what update returned. */
+int collector_run(const struct collector *collector, void *state, struct metric_sink *sink);
 
 #endif

@@ -46,8 +46,9 @@ enum series_fault { /* why a series cannot be sent: Prometheus would drop it sil
                     SERIES_TOO_MANY_LABELS,
                     SERIES_REPEATED_SAMPLE, /* a second sample of one series and time in one scrape */
                     SERIES_OUT_OF_BOUNDS,   /* a time of its own that lies too far ahead */
+                    SERIES_TOO_LARGE,       /* the scrape is larger than its chunks, or memory was out */
 };
-enum { SERIES_FAULTS = 6 };
+enum { SERIES_FAULTS = 7 };
 
 /* series_encode_labels: appends the label fields of a TimeSeries to out: the sample's labels (without
  * __name__, in any order) and the context's, sorted by name. Equal bytes are equal series. 0, -EINVAL with

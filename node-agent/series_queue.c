@@ -24,6 +24,7 @@ static const char *const fault_names[SERIES_FAULTS] = {
     [SERIES_TOO_MANY_LABELS] = "too_many_labels",
     [SERIES_REPEATED_SAMPLE] = "repeated_sample",
     [SERIES_OUT_OF_BOUNDS] = "out_of_bounds",
+    [SERIES_TOO_LARGE] = "too_large",
 };
 
 int series_queue_new(const struct agent_config *config, struct stats *stats, struct series_queue **ret_queue)

@@ -22,7 +22,7 @@ struct mount {
 };
 
 struct filesystem_state {
-    const char *rootfs; /* borrowed from the config */
+    char *rootfs; /* owned: a run may outlive the config */
     int64_t timeout_ms;
     struct procfile *of_init, *of_self;
     struct mount_probe *probe;
@@ -39,6 +39,7 @@ static void stop(void *ctx)
     procfile_free(state->of_init);
     procfile_free(state->of_self);
     mount_probe_free(state->probe);
+    free(state->rootfs);
     free(state->seen);
     free(state);
 }
@@ -48,12 +49,12 @@ static int start(const struct agent_config *config, void **ret_state)
     struct filesystem_state *state = calloc(1, sizeof *state);
     if (!state)
         return -ENOMEM;
-    state->rootfs = config->host_metrics.path_rootfs;
+    state->rootfs = strdup(config->host_metrics.path_rootfs);
     state->timeout_ms = config->host_metrics.mount_timeout_ms;
     state->of_init = procfile_new(config->host_metrics.path_procfs, "1/mountinfo");
     state->of_self = procfile_new(config->host_metrics.path_procfs, "self/mountinfo");
     int err = mount_probe_new(statfs, &state->probe);
-    if (err == 0 && (!state->of_init || !state->of_self))
+    if (err == 0 && (!state->rootfs || !state->of_init || !state->of_self))
         err = -ENOMEM;
     if (err < 0)
         stop(state);

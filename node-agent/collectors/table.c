@@ -17,7 +17,7 @@ const struct collector *const collectors[] = {
     NULL,
 };
 
-void collector_run(const struct collector *collector, void *state, struct metric_sink *sink)
+int collector_run(const struct collector *collector, void *state, struct metric_sink *sink)
 {
     const char *const labels[] = {"collector", collector->name, NULL};
     int64_t begin = clock_mono_ns();
@@ -27,4 +27,5 @@ void collector_run(const struct collector *collector, void *state, struct metric
                  "node_exporter: Duration of a collector scrape.", labels, seconds);
     sink->sample(sink, "node_scrape_collector_success", METRIC_GAUGE,
                  "node_exporter: Whether a collector succeeded.", labels, err < 0 ? 0 : 1);
+    return err;
 }
