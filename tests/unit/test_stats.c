@@ -1,7 +1,6 @@
 /* The registry of own metrics, the log's quoting and backoff. */
 #include <stdio.h>
 
-
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/stats.h"
