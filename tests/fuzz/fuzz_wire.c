@@ -36,7 +36,7 @@ static void replies(struct bytes frame)
     if (wire_decode_reply(frame, &reply) == 0 &&
         (wire_encode_reply(&reply, &out) < 0 || wire_decode_reply(buf_bytes(&out), &reply) < 0))
         abort();
-    if (wire_decode_resume(frame, &resume) == 0 && resume.signal >= TELEMETRY_COUNT)
+    if (wire_decode_resume(frame, &resume) == 0 && (int)resume.signal >= TELEMETRY_COUNT)
         abort();
     if (wire_decode_resume_reply(frame, &resumed) == 0) {
         if (wire_encode_resume_reply(&resumed, &out) < 0)
