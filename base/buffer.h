@@ -223,6 +223,10 @@ int64_t buffer_newest(const struct buffer *buffer, int slot);
  * BUFFER_MAX_BACKENDS + 8; set before the first append. */
 void buffer_on_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 
+/* buffer_off_commit: takes that back; when it returns, fn is not called with ctx any more. Unknown ones are
+ * fine. */
+void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
+
 /* ---- the operator's view
  * -------------------------------------------------------------------------------------------- */
 
