@@ -44,6 +44,8 @@
       "Lines cut at the limit.")                                                                             \
     X(LOG_UNPARSED, "tributary_agent_log_unparsed_lines_total", STATS_COUNTER, 1,                            \
       "Lines in no known format, sent as they are.")                                                         \
+    X(LOG_ERRORS, "tributary_agent_log_errors_total", STATS_COUNTER, 1,                                      \
+      "Times a log file or folder could not be read.")                                                       \
     X(LOG_PACED, "tributary_agent_log_paced_seconds_total", STATS_COUNTER, 1e-9,                             \
       "Time streams waited because of their rate limit.")                                                    \
     /* scrapes and host metrics */                                                                           \

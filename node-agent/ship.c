@@ -489,8 +489,10 @@ static void on_bury(uv_timer_t *timer)
         return;
     ship->handles_open = TELEMETRY_COUNT + 1;
     uv_close((uv_handle_t *)&ship->tick, on_handle_closed);
-    for (int i = 0; i < TELEMETRY_COUNT; i++)
+    for (int i = 0; i < TELEMETRY_COUNT; i++) {
+        ship->lanes[i].timer.data = ship;
         uv_close((uv_handle_t *)&ship->lanes[i].timer, on_handle_closed);
+    }
 }
 
 void ship_close(struct ship *ship)

@@ -50,7 +50,7 @@ int frame_open(struct bytes frame, enum wire_kind kind, struct bytes *ret_messag
 
 /* What unpacking may allocate: a field of two bytes costs about 120 in protobuf-c, one of ours, with a
  * string, less than four times its size. */
-enum { UNPACK_FLOOR = 64 * 1024, UNPACK_FACTOR = 8, UNPACK_CEILING = 64 * 1024 * 1024 };
+enum { UNPACK_FLOOR = 2 * 1024 * 1024, UNPACK_FACTOR = 8, UNPACK_CEILING = 64 * 1024 * 1024 };
 
 static void *alloc_within(void *left, size_t size)
 {
