@@ -13,6 +13,9 @@
 #include "base/buf.h"
 #include "base/conf.h"
 
+/* What run returns to be started anew, in the same process and with the same command line. */
+enum { PROGRAM_RELOAD = 64 };
+
 struct program_verb {
     const char *name; /* NULL ends the table */
     const char *usage;
