@@ -50,7 +50,7 @@ void stats_observe(struct stats_cell *cell, int64_t value);
 void stats_on_collect(struct stats *stats, void (*fn)(void *ctx), void *ctx);
 
 /* stats_write: appends the exposition of every cell, with process_resident_memory_bytes,
- * process_cpu_seconds_total, process_open_fds, process_start_time_seconds. */
+ * process_cpu_seconds_total and process_start_time_seconds. 0, or -EMSGSIZE past out's limit. */
 int stats_write(struct stats *stats, struct buf *out);
 
 #endif

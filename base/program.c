@@ -1,0 +1,92 @@
+#include "base/program.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+static int tell_usage(const struct program *program, FILE *to, int status)
+{
+    fprintf(to,
+            "usage: %s [run] [--config FILE]    default: %s\n"
+            "       %s check CONFIG\n"
+            "       %s version\n",
+            program->name, program->default_config, program->name, program->name);
+    for (const struct program_verb *verb = program->verbs; verb && verb->name; verb++)
+        fprintf(to, "       %s %s %s\n", program->name, verb->name, verb->usage);
+    return status;
+}
+
+void program_tell_errors(const struct buf *errors)
+{
+    if (errors->len)
+        fwrite(errors->ptr, 1, errors->len, stderr);
+}
+
+static int check(const struct program *program, const char *path)
+{
+    struct buf errors;
+    buf_init(&errors, ERRORS_MAX);
+    int err = program->check(path, &errors);
+    program_tell_errors(&errors);
+    buf_fini(&errors);
+    if (err < 0)
+        return STATUS_FAILED;
+    printf("%s: ok\n", path);
+    return 0;
+}
+
+static int run(const struct program *program, int argc, char **argv)
+{
+    const char *path = program->default_config;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            path = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            path = argv[++i];
+        else
+            return tell_usage(program, stderr, STATUS_USAGE);
+    }
+    return program->run(path);
+}
+
+static int run_verb(const struct program *program, int argc, char **argv)
+{
+    for (const struct program_verb *verb = program->verbs; verb && verb->name; verb++) {
+        if (strcmp(argv[0], verb->name) == 0)
+            return verb->main(argc, argv);
+    }
+    return tell_usage(program, stderr, STATUS_USAGE);
+}
+
+/* The program as it is on disk now, so that an upgrade in place takes effect too; else the file it was
+ * started from. */
+static int start_anew(char **argv)
+{
+    execvp(argv[0], argv);
+    execv("/proc/self/exe", argv);
+    perror(argv[0]);
+    return STATUS_FAILED;
+}
+
+static int dispatch(const struct program *program, int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-') {
+        if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+            return tell_usage(program, stdout, 0);
+        return run(program, argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "run") == 0)
+        return run(program, argc - 2, argv + 2);
+    if (strcmp(argv[1], "version") == 0 && argc == 2)
+        return printf("%s %s\n", program->name, TRIBUTARY_VERSION) < 0 ? STATUS_FAILED : 0;
+    if (strcmp(argv[1], "check") == 0)
+        return argc == 3 ? check(program, argv[2]) : tell_usage(program, stderr, STATUS_USAGE);
+    return run_verb(program, argc - 1, argv + 1);
+}
+
+int program_main(const struct program *program, int argc, char **argv)
+{
+    int status = dispatch(program, argc, argv);
+    return status == PROGRAM_RELOAD ? start_anew(argv) : status;
+}
