@@ -188,10 +188,8 @@ void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx)
 {
     pthread_mutex_lock(&buffer->hook_lock);
     for (int i = 0; i < buffer->hook_count; i++) {
-        if (buffer->hooks[i].fn != fn || buffer->hooks[i].ctx != ctx)
-            continue;
-        buffer->hooks[i] = buffer->hooks[--buffer->hook_count];
-        break;
+        if (buffer->hooks[i].fn == fn && buffer->hooks[i].ctx == ctx)
+            buffer->hooks[i--] = buffer->hooks[--buffer->hook_count];
     }
     pthread_mutex_unlock(&buffer->hook_lock);
 }

@@ -125,14 +125,12 @@ struct buffer {
     int64_t quota_bytes, retention_ns;
     int64_t max_pages, wal_limit_bytes, checkpoint_bytes, refusal_limit_bytes;
     int lock_fd;
-
-    /* under hook_lock */
-    pthread_mutex_t hook_lock;
     struct {
         void (*fn)(void *ctx);
         void *ctx;
     } hooks[BUFFER_MAX_HOOKS];
     int hook_count;
+    pthread_mutex_t hook_lock; /* of hooks, also while they are called */
 
     /* of the writer */
     sqlite3 *db;
