@@ -1,5 +1,7 @@
 /* The HTTP/1 parser: requests and responses, whole and in pieces. The same bytes must give the same events
- * and bodies however they are cut, and no limit may be passed. */
+ * and bodies however they are cut (of two reasons to refuse, either may come first), and no limit may be
+ * passed.
+ */
 #include <stdlib.h>
 
 #include "base/crc32c.h"
@@ -69,9 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct outcome whole = run(input, (enum http1_role)role, size + 1);
         struct outcome single = run(input, (enum http1_role)role, 1);
         struct outcome seventh = run(input, (enum http1_role)role, 7);
-        if (whole.done != single.done || whole.heads != single.heads || whole.status != single.status ||
+        if (whole.done != single.done || whole.heads != single.heads || !whole.status != !single.status ||
             whole.body_crc != single.body_crc || whole.done != seventh.done ||
-            whole.status != seventh.status || whole.body_crc != seventh.body_crc)
+            !whole.status != !seventh.status || whole.body_crc != seventh.body_crc)
             abort();
     }
     return 0;
