@@ -8,7 +8,7 @@ enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 static int tell_usage(const struct program *program, FILE *to, int status)
 {
     fprintf(to,
-            "usage: %s [run] [--config FILE]    default: %s\n"
+            "usage: %s [run] [[--config] FILE]    default: %s\n"
             "       %s check CONFIG\n"
             "       %s version\n",
             program->name, program->default_config, program->name, program->name);
@@ -44,6 +44,8 @@ static int run(const struct program *program, int argc, char **argv)
             path = argv[i] + 9;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             path = argv[++i];
+        else if (argv[i][0] != '-' && i == argc - 1)
+            path = argv[i];
         else
             return tell_usage(program, stderr, STATUS_USAGE);
     }

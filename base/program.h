@@ -1,6 +1,6 @@
 /* program.h - the command line that both programs share: verbs, --config, --help.
  *
- *   NAME [run] [--config FILE]     runs until SIGTERM or SIGINT
+ *   NAME [run] [[--config] FILE]   runs until SIGTERM or SIGINT
  *   NAME check CONFIG              reads the configuration, says what is wrong with it
  *   NAME version
  *   NAME VERB ...                  the program's own further verbs

@@ -5,33 +5,17 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/http_server.h"
 #include "base/otlp_walk.h"
 #include "base/pb.h"
-#include "base/snap.h"
 #include "node-agent/metrics.h"
+#include "node-agent/otlp_queue.h"
 
-enum { BATCH_RAW_BYTES = 4 * 1024 * 1024, STATUS_BYTES = 2048, LABEL_BYTES = 64 * 1024 };
+enum { STATUS_BYTES = 2048, LABEL_BYTES = 64 * 1024 };
 
 enum rpc_code { RPC_INVALID_ARGUMENT = 3, RPC_RESOURCE_EXHAUSTED = 8, RPC_UNAVAILABLE = 14 };
 
 static const char protobuf_type[] = "application/x-protobuf";
-
-/* A request that waits for its commit. Its bytes are given up when it is sealed. */
-struct waiting {
-    struct waiting *next;
-    struct otlp *otlp;
-    struct http_request *request; /* NULL once answered or gone */
-    uint8_t *bytes;               /* owned; NULL once sealed */
-    size_t len;
-    struct otlp_count count;
-    int64_t deadline_ms; /* of uv_now */
-};
-
-struct waiting_list {
-    struct waiting *first, **end;
-};
 
 struct otlp {
     uv_loop_t *loop;
@@ -39,12 +23,12 @@ struct otlp {
     struct stats *stats;               /* borrowed */
     struct ship *ship;                 /* borrowed; NULL until otlp_set_ship */
     struct http_server *server;
-    uv_timer_t timer;           /* the earliest deadline */
-    struct buf labels;          /* config->labels as resource attributes */
-    struct waiting_list queue;  /* not yet sealed, oldest first */
-    struct waiting_list sealed; /* of the batch that ship holds, oldest first */
-    const struct batch *batch;  /* borrowed from ship; NULL when it holds none */
-    size_t held_bytes;          /* raw bytes of both lists */
+    uv_timer_t timer;          /* the earliest deadline */
+    struct buf labels;         /* config->labels as resource attributes */
+    struct otlp_queue queue;   /* not yet sealed, oldest first */
+    struct otlp_queue sealed;  /* of the batch that ship holds, oldest first */
+    const struct batch *batch; /* borrowed from ship; NULL when it holds none */
+    size_t held_bytes;         /* raw bytes of both lists */
     struct stats_cell *records, *queue_bytes, *possible_repeats;
 };
 
@@ -78,44 +62,13 @@ static void answer_success(struct otlp *otlp, struct http_request *request)
     http_answer(request, 200, NULL, protobuf_type, (struct bytes){0});
 }
 
-/* Lists */
-
-static void list_init(struct waiting_list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void list_append(struct waiting_list *list, struct waiting *w)
-{
-    w->next = NULL;
-    *list->end = w;
-    list->end = &w->next;
-}
-
-static struct waiting *list_take_first(struct waiting_list *list)
-{
-    struct waiting *w = list->first;
-    if (w && !(list->first = w->next))
-        list->end = &list->first;
-    return w;
-}
-
-static struct waiting *first_unanswered(const struct waiting_list *list)
-{
-    struct waiting *w = list->first;
-    while (w && !w->request)
-        w = w->next;
-    return w;
-}
-
 static void hold(struct otlp *otlp, size_t more, size_t less)
 {
     otlp->held_bytes += more - less;
     stats_set(otlp->queue_bytes, (int64_t)otlp->held_bytes);
 }
 
-static void free_waiting(struct otlp *otlp, struct waiting *w)
+static void free_waiting(struct otlp *otlp, struct otlp_waiting *w)
 {
     hold(otlp, 0, w->len);
     free(w->bytes);
@@ -123,10 +76,10 @@ static void free_waiting(struct otlp *otlp, struct waiting *w)
 }
 
 /* Ends every request of the list: with 200 (message NULL), or as a failure. */
-static void end_all(struct otlp *otlp, struct waiting_list *list, int status, enum rpc_code code,
+static void end_all(struct otlp *otlp, struct otlp_queue *list, int status, enum rpc_code code,
                     const char *message)
 {
-    for (struct waiting *w; (w = list_take_first(list)); free_waiting(otlp, w)) {
+    for (struct otlp_waiting *w; (w = otlp_queue_take_first(list)); free_waiting(otlp, w)) {
         if (w->request && message)
             answer_failure(otlp, w->request, status, code, message);
         else if (w->request)
@@ -141,7 +94,7 @@ static const char late_message[] = "not committed in time";
 static void expire_queue(struct otlp *otlp, int64_t now_ms)
 {
     while (otlp->queue.first && otlp->queue.first->deadline_ms <= now_ms) {
-        struct waiting *w = list_take_first(&otlp->queue);
+        struct otlp_waiting *w = otlp_queue_take_first(&otlp->queue);
         if (w->request)
             answer_failure(otlp, w->request, 503, RPC_UNAVAILABLE, late_message);
         free_waiting(otlp, w);
@@ -151,7 +104,7 @@ static void expire_queue(struct otlp *otlp, int64_t now_ms)
 /* The batch may be with the gateway: it stays in flight, only its clients stop waiting. */
 static void leave_sealed(struct otlp *otlp, int64_t now_ms)
 {
-    for (struct waiting *w = otlp->sealed.first; w && w->deadline_ms <= now_ms; w = w->next) {
+    for (struct otlp_waiting *w = otlp->sealed.first; w && w->deadline_ms <= now_ms; w = w->next) {
         if (!w->request)
             continue;
         stats_add(otlp->possible_repeats, (int64_t)w->count.records);
@@ -162,7 +115,7 @@ static void leave_sealed(struct otlp *otlp, int64_t now_ms)
 
 static void expire_sealed(struct otlp *otlp, int64_t now_ms)
 {
-    const struct waiting *first = first_unanswered(&otlp->sealed);
+    const struct otlp_waiting *first = otlp_queue_first_unanswered(&otlp->sealed);
     if (!first || first->deadline_ms > now_ms)
         return;
     if (ship_withdraw(otlp->ship, TELEMETRY_TRACES, otlp->batch)) {
@@ -188,7 +141,7 @@ static void on_timer(uv_timer_t *timer)
  * of the first in the queue. */
 static void arm_timer(struct otlp *otlp)
 {
-    const struct waiting *w = first_unanswered(&otlp->sealed);
+    const struct otlp_waiting *w = otlp_queue_first_unanswered(&otlp->sealed);
     int64_t now_ms = (int64_t)uv_now(otlp->loop);
     if (!w)
         w = otlp->queue.first;
@@ -203,7 +156,7 @@ static void arm_timer(struct otlp *otlp)
 
 static void on_gone(void *ctx)
 {
-    struct waiting *w = ctx;
+    struct otlp_waiting *w = ctx;
     w->request = NULL;
     count_answer(w->otlp, 499); /* nginx's code for a client that left */
 }
@@ -223,7 +176,7 @@ static size_t room(const struct otlp *otlp)
 }
 
 /* The bytes to forward: the received ones, with labels where some are configured. Owned by the caller. */
-static int take_bytes(struct otlp *otlp, struct http_request *request, struct waiting *w)
+static int take_bytes(struct otlp *otlp, struct http_request *request, struct otlp_waiting *w)
 {
     struct buf out;
     uint8_t *body = http_request_take_body(request, &w->len);
@@ -244,7 +197,7 @@ static int take_bytes(struct otlp *otlp, struct http_request *request, struct wa
 
 static void queue_request(struct otlp *otlp, struct http_request *request, const struct otlp_count *count)
 {
-    struct waiting *w = calloc(1, sizeof *w);
+    struct otlp_waiting *w = calloc(1, sizeof *w);
     int err = w ? take_bytes(otlp, request, w) : -ENOMEM;
     if (err < 0) {
         free(w);
@@ -260,7 +213,7 @@ static void queue_request(struct otlp *otlp, struct http_request *request, const
     w->deadline_ms = (int64_t)uv_now(otlp->loop) + otlp->config->otlp.ack_timeout_ms;
     hold(otlp, w->len, 0);
     stats_add(otlp->records, (int64_t)count->records);
-    list_append(&otlp->queue, w);
+    otlp_queue_append(&otlp->queue, w);
     http_request_on_gone(request, on_gone, w);
     arm_timer(otlp);
     if (otlp->ship)
@@ -289,92 +242,18 @@ static void serve_traces(struct http_request *request, void *ctx)
 
 static const struct http_route routes[] = {{"POST", "/v1/traces", serve_traces}, {0}};
 
-/* Sealing */
-
-struct sealing {
-    struct buf raw, block;
-    struct otlp_count count;
-};
-
-static void add_times(struct otlp_count *sum, const struct otlp_count *one)
-{
-    sum->records += one->records;
-    if (one->earliest_ns && (!sum->earliest_ns || one->earliest_ns < sum->earliest_ns))
-        sum->earliest_ns = one->earliest_ns;
-    if (one->latest_ns > sum->latest_ns)
-        sum->latest_ns = one->latest_ns;
-}
-
-/* How many raw bytes the next batch takes: whole requests up to the limit, the first one in any case. */
-static size_t measure_batch(const struct otlp *otlp)
-{
-    const struct waiting *w = otlp->queue.first;
-    size_t len = w->len;
-    while ((w = w->next) && len + w->len <= BATCH_RAW_BYTES)
-        len += w->len;
-    return len;
-}
-
-/* Concatenated requests are one request: all their top-level fields are repeated ones. */
-static int compress(const struct otlp *otlp, size_t raw_len, struct sealing *s)
-{
-    const struct waiting *first = otlp->queue.first;
-    int err = 0;
-    buf_init(&s->raw, raw_len);
-    buf_init(&s->block, raw_len + raw_len / 4 + 1024); /* beyond what snappy may need: 32 + n + n / 6 */
-    if (first->len == raw_len)
-        return snap_compress((struct bytes){first->bytes, first->len}, &s->block);
-    for (const struct waiting *w = first; !err && s->raw.len < raw_len; w = w->next)
-        err = buf_append(&s->raw, w->bytes, w->len);
-    return err < 0 ? err : snap_compress(buf_bytes(&s->raw), &s->block);
-}
-
-/* The sealed requests move to their list and give up their bytes. */
-static void move_sealed(struct otlp *otlp, size_t raw_len, struct otlp_count *ret_count)
-{
-    while (raw_len > 0) {
-        struct waiting *w = list_take_first(&otlp->queue);
-        raw_len -= w->len;
-        add_times(ret_count, &w->count);
-        free(w->bytes);
-        w->bytes = NULL;
-        list_append(&otlp->sealed, w);
-    }
-}
-
-static void fill_batch(struct batch *b, size_t raw_len, const struct otlp_count *count, struct buf *block)
-{
-    size_t len;
-    uint8_t *payload = buf_detach(block, &len);
-    uint8_t *exact = realloc(payload, len);
-    b->signal = TELEMETRY_TRACES;
-    b->format = FORMAT_OTLP_TRACES;
-    b->records = count->records;
-    b->raw_bytes = raw_len;
-    b->earliest_ns = count->earliest_ns ? count->earliest_ns : clock_wall_ns();
-    b->latest_ns = count->latest_ns > b->earliest_ns ? count->latest_ns : b->earliest_ns;
-    batch_take_payload(b, exact ? exact : payload, len);
-}
+/* The source of ship's lane */
 
 static int seal(void *ctx, struct batch **ret_batch)
 {
     struct otlp *otlp = ctx;
-    struct sealing s = {0};
-    if (!otlp->queue.first || otlp->batch)
+    if (otlp->batch)
         return -EAGAIN;
-    size_t raw_len = measure_batch(otlp);
-    struct batch *b = batch_new(otlp->config->node);
-    int err = b ? compress(otlp, raw_len, &s) : -ENOMEM;
-    if (err == 0) {
-        move_sealed(otlp, raw_len, &s.count);
-        fill_batch(b, raw_len, &s.count, &s.block);
-        otlp->batch = *ret_batch = b;
-    } else {
-        batch_free(b);
-    }
-    buf_fini(&s.raw);
-    buf_fini(&s.block);
-    return err < 0 ? -EAGAIN : 0; /* out of memory: tried again at the next wake, or answered when late */
+    /* out of memory: tried again at the next wake, or answered when late */
+    if (otlp_queue_seal(&otlp->queue, &otlp->sealed, otlp->config->node, ret_batch) < 0)
+        return -EAGAIN;
+    otlp->batch = *ret_batch;
+    return 0;
 }
 
 static void on_committed(void *ctx, const struct batch *batch, const struct wire_reply *reply)
@@ -456,8 +335,8 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
     if (!otlp)
         return -ENOMEM;
     *otlp = (struct otlp){.loop = loop, .config = config, .stats = stats};
-    list_init(&otlp->queue);
-    list_init(&otlp->sealed);
+    otlp_queue_init(&otlp->queue);
+    otlp_queue_init(&otlp->sealed);
     buf_init(&otlp->labels, LABEL_BYTES);
     int err = encode_labels(&config->labels, &otlp->labels);
     if (err == 0)
@@ -476,9 +355,9 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
     return 0;
 }
 
-static void free_list(struct otlp *otlp, struct waiting_list *list)
+static void free_list(struct otlp *otlp, struct otlp_queue *list)
 {
-    for (struct waiting *w; (w = list_take_first(list));)
+    for (struct otlp_waiting *w; (w = otlp_queue_take_first(list));)
         free_waiting(otlp, w);
 }
 

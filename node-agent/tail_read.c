@@ -209,10 +209,26 @@ static int flush(struct tail_reader *r, struct tail_log *log, struct tail_file *
     return 0;
 }
 
+/* Lines that were begun in an earlier file and are open as this one's turn comes. A stream that has an end in
+ * this file already is past them: they were sent. Else the file holds the rest, and its own end must not pass
+ * it. */
+static void carry_lines(struct tail_log *log, struct tail_file *file, const bool begun[CRI_STREAMS])
+{
+    for (int s = 0; s < CRI_STREAMS; s++) {
+        if (!begun[s] || !log->streams[s].part.open || file->open_at[s] != TAIL_NONE)
+            continue;
+        if (file->skip[s] > 0 && file->skip[s] >= file->pos)
+            tail_log_close_line(log, s);
+        else
+            file->open_at[s] = file->pos;
+    }
+}
+
 int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum tail_result *ret_result)
 {
     struct bytes labels[PUSH_STREAMS];
     struct tail_file *last = NULL;
+    bool begun[CRI_STREAMS] = {false};
     enum tail_result result = TAIL_DONE;
     int err = 0;
     if (!log->recalled)
@@ -222,7 +238,10 @@ int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum
     push_begin_log(r->push, labels);
     for (struct tail_file *f = log->files; f && err == 0 && result == TAIL_DONE; f = f->next) {
         last = f;
+        carry_lines(log, f, begun);
         err = read_file(r, log, f, &budget, &result);
+        for (int s = 0; s < CRI_STREAMS; s++)
+            begun[s] |= f->open_at[s] != TAIL_NONE;
         if (result == TAIL_DONE && f->next && f->fd >= 0 &&
             !is_finished(r, f, r->linger_ns < TAIL_MAX_PAUSE_NS ? r->linger_ns : TAIL_MAX_PAUSE_NS))
             result = TAIL_WAIT;

@@ -1,10 +1,11 @@
 /* The log source as a whole: a random model of writers, a kubelet, an agent that is stopped and killed, and a
- * gateway in memory that commits, loses answers, delivers and loses its buffer. What came out is decoded here and
- * compared with what was written. */
+ * gateway in memory that commits, loses answers, delivers and loses its buffer. What came out is decoded here
+ * and compared with what was written. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -86,7 +87,8 @@ static uint64_t rnd(struct world *w, uint64_t n)
 
 /* ---- the agent ---- */
 
-static const char *const pod_folders[PODS] = {"demo_web-1_uid-1/web", "demo_db-2_uid-2/db", "kube-system_dns_3/dns"};
+static const char *const pod_folders[PODS] = {"demo_web-1_uid-1/web", "demo_db-2_uid-2/db",
+                                              "kube-system_dns_3/dns"};
 
 static void buffer_name(const struct world *w, char *name, size_t size)
 {
@@ -150,8 +152,9 @@ static int stream_of(struct bytes labels)
             char expected[512];
             const char *namespace = pod == 2 ? "kube-system" : "demo";
             snprintf(expected, sizeof expected,
-                     "{container=\"%s\", job=\"%s/%s\", namespace=\"%s\", pod=\"%s\", stream=\"%s\"}", names[pod][1],
-                     namespace, names[pod][0], namespace, names[pod][0], s ? "stderr" : "stdout");
+                     "{container=\"%s\", job=\"%s/%s\", namespace=\"%s\", pod=\"%s\", stream=\"%s\"}",
+                     names[pod][1], namespace, names[pod][0], namespace, names[pod][0],
+                     s ? "stderr" : "stdout");
             if (strcmp(text, expected) == 0)
                 return pod * STREAMS + s;
         }
@@ -308,8 +311,10 @@ static void write_line(struct world *w, int pod)
     int s = (int)rnd(w, STREAMS), stream = pod * STREAMS + s;
     char text[512], joined[2048];
     snprintf(text, sizeof text, "line %d of %d %.*s", w->line_count[stream], stream, (int)rnd(w, 200),
-             "---------------------------------------------------------------------------------------------------------"
-             "-----------------------------------------------------------------------------------------------------");
+             "-----------------------------------------------------------------------------------------------"
+             "----------"
+             "-----------------------------------------------------------------------------------------------"
+             "------");
     const char *begun = w->open_text[stream] ? w->open_text[stream] : "";
     snprintf(joined, sizeof joined, "%s%s", begun, text);
     if (rnd(w, 5) == 0 && strlen(joined) < 1000) {
@@ -342,7 +347,7 @@ static void rotate(struct world *w, int pod)
     char path[PATH_MAX], rotated[PATH_MAX + 32];
     live_path(w, pod, path);
     snprintf(rotated, sizeof rotated, "%s.20260101-%06d", path, ++w->rotations);
-    if (rename(path, rotated) == 0 && rnd(w, 2))
+    if (rename(path, rotated) == 0)
         append(w, pod, "");
 }
 
@@ -363,7 +368,7 @@ static void truncate_live(struct world *w, int pod)
 static void delete_live(struct world *w, int pod)
 {
     char path[PATH_MAX];
-    if (w->lost_buffer) /* could not be read again */
+    if (w->open_text[pod * STREAMS] || w->open_text[pod * STREAMS + 1]) /* would be sent as it is */
         return;
     logs_rescan(w->logs); /* the agent holds a descriptor */
     live_path(w, pod, path);
@@ -385,7 +390,8 @@ static void write_torn(struct world *w, int pod)
     gmtime_r(&seconds, &tm);
     int n = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(text, sizeof text, "torn %d", w->line_count[stream]);
-    snprintf(line + n, sizeof line - (size_t)n, ".%09dZ stdout F %s\n", (int)(w->clock_ns % 1000000000), text);
+    snprintf(line + n, sizeof line - (size_t)n, ".%09dZ stdout F %s\n", (int)(w->clock_ns % 1000000000),
+             text);
     size_t cut = 1 + rnd(w, strlen(line) - 1);
     snprintf(first, sizeof first, "%.*s", (int)cut, line);
     append(w, pod, first);
@@ -494,15 +500,16 @@ static void check(struct world *w, uint64_t seed)
         const struct posted *p = &w->posts[i];
         if (p->stream < 0)
             continue;
-        if (last && last->stream == p->stream && last->time_ns == p->time_ns && strcmp(last->text, p->text) == 0) {
+        if (last && last->stream == p->stream && last->time_ns == p->time_ns &&
+            strcmp(last->text, p->text) == 0) {
             repeats++;
             continue;
         }
         last = p;
         int n = at[p->stream]++;
         if (n >= w->line_count[p->stream] || strcmp(w->lines[p->stream][n].text, p->text) != 0)
-            fail_msg("seed %" PRIu64 " stream %d line %d of %d: got \"%s\" at %" PRId64 ", written \"%s\"", seed, p->stream, n,
-                     w->line_count[p->stream], p->text, p->time_ns,
+            fail_msg("seed %" PRIu64 " stream %d line %d of %d: got \"%s\" at %" PRId64 ", written \"%s\"",
+                     seed, p->stream, n, w->line_count[p->stream], p->text, p->time_ns,
                      n < w->line_count[p->stream] ? w->lines[p->stream][n].text : "(nothing)");
     }
     for (int s = 0; s < PODS * STREAMS; s++)

@@ -209,6 +209,30 @@ static void test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left(v
     close_world(w);
 }
 
+static void test_otlp_batches_hold_4_mib_or_one_larger_request(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    w->config.otlp.max_request_bytes = 8 << 20;
+    w->config.queue.traces_bytes = 32 << 20;
+    start(w);
+    static const size_t sizes[] = {3 << 20, 3 << 20, 5 << 20, 1000, 1000};
+    static const uint64_t records[] = {1, 1, 1, 2}; /* of the batches */
+    int fds[5];
+    for (int i = 0; i < 5; i++) {
+        fds[i] = post_traces(w, make_request(sizes[i]));
+        PEER_WAIT(&w->loop, ship.wakes == i + 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        seal(w);
+        assert_int_equal(ship.batch->records, records[i]);
+        commit(w);
+    }
+    for (int i = 0; i < 5; i++)
+        expect_status(w, fds[i], "200");
+    close_world(w);
+}
+
 static void test_otlp_adds_the_labels_to_each_resource(void **state)
 {
     (void)state;
@@ -340,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
+        cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),
         cmocka_unit_test(test_otlp_adds_the_labels_to_each_resource),
         cmocka_unit_test(test_otlp_refuses_what_it_cannot_take),
         cmocka_unit_test(test_otlp_garbage_is_answered_with_a_status_message),

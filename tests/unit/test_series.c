@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/pb.h"
 #include "base/snap.h"
 #include "base/utf8.h"
 #include "node-agent/metrics.h"
 #include "node-agent/series.h"
+#include "tests/unit/remote_write.h"
 #include "tests/unit/unit.h"
 
 static struct series_label label(const char *name, const char *value)
@@ -15,48 +15,9 @@ static struct series_label label(const char *name, const char *value)
     return (struct series_label){bytes_of_string(name), bytes_of_string(value)};
 }
 
-static void show_label(struct bytes content, struct buf *out)
-{
-    struct pb_field field;
-    struct bytes name = {0}, value = {0};
-    while (pb_next(&content, &field) == 1)
-        *(field.number == 1 ? &name : &value) = field.bytes;
-    buf_printf(out, "%.*s=%.*s ", (int)name.len, name.ptr, (int)value.len, value.ptr);
-}
-
-static void show_sample(struct bytes content, struct buf *out)
-{
-    struct pb_field field;
-    double value = 0;
-    int64_t time_ms = 0;
-    while (pb_next(&content, &field) == 1) {
-        if (field.number == 1)
-            memcpy(&value, &field.value, sizeof value);
-        else
-            time_ms = (int64_t)field.value;
-    }
-    buf_printf(out, "%g@%lld\n", value, (long long)time_ms);
-}
-
-/* A WriteRequest as text: one line a series. The caller frees. */
-static char *show(struct bytes request)
-{
-    struct buf out;
-    struct pb_field series, field;
-    buf_init(&out, 64 << 20);
-    while (request.len) {
-        assert_int_equal(pb_next(&request, &series), 1);
-        assert_int_equal(series.number, 1);
-        while (pb_next(&series.bytes, &field) == 1)
-            (field.number == 1 ? show_label : show_sample)(field.bytes, &out);
-    }
-    buf_append(&out, "", 1);
-    return (char *)out.ptr;
-}
-
 static void expect(struct bytes request, const char *want)
 {
-    char *got = show(request);
+    char *got = remote_write_show(request);
     assert_string_equal(got, want);
     free(got);
 }

@@ -6,8 +6,9 @@ Decoding (of bytes as they are on the wire after decompression; unsnappy() and d
     spans(data)     -> [Span(resource: dict, scope, trace_id hex, span_id hex, name, message)]
     write_request(data), push_request(data), trace_request(data) -> the whole messages
     plain_body(path, headers, data), body(path, headers, data) -> protobuf bytes, decoded list, by the request's path
-Encoding (not compressed; snappy() compresses as a block):
+Encoding (not compressed; snappy() compresses as a block, join_snappy() joins blocks by copying their bodies):
     encode_write([(labels, [(ms, value), ...]), ...])    labels: a dict, or a list of pairs to repeat or disorder names
+    encode_write_2([...])                                the same as remote write 2.0
     encode_push([(labels, [(ns, text), ...]), ...])      labels: a dict, or the label string itself
     encode_trace(service, [(trace_id hex, span_id hex, name), ...], attributes={}, start_ns=None)
 Texts may be str or bytes (invalid UTF-8 included).
@@ -32,7 +33,7 @@ def _compile():
     here = os.path.dirname(os.path.abspath(__file__))
     out = tempfile.mkdtemp(prefix="tributary-protos-")
     atexit.register(shutil.rmtree, out, ignore_errors=True)
-    names = ("remote_write", "loki_push", "otlp_trace")
+    names = ("remote_write", "remote_write_2", "loki_push", "otlp_trace")
     subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={out}", *[n + ".proto" for n in names]], check=True)
     sys.path.insert(0, out)
     try:
@@ -41,7 +42,7 @@ def _compile():
         sys.path.remove(out)
 
 
-_write, _push, _trace = _compile()
+_write, _write_2, _push, _trace = _compile()
 
 
 class Sample(NamedTuple):
@@ -68,6 +69,20 @@ class Span(NamedTuple):
 def snappy(data):
     """One snappy block."""
     return _snappy.compress(data)
+
+
+def join_snappy(blocks):
+    """One block of several: the lengths (varints at their beginning) are summed, the bodies copied as they are."""
+    total, bodies = 0, []
+    for block in blocks:
+        at = next(i for i, byte in enumerate(block) if byte < 0x80) + 1
+        total += sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(block[:at]))
+        bodies.append(block[at:])
+    length = bytearray()
+    while total >= 0x80:
+        length.append(total & 0x7F | 0x80)
+        total >>= 7
+    return bytes(length) + bytes([total]) + b"".join(bodies)
 
 
 def unsnappy(data):
@@ -178,6 +193,22 @@ def encode_write(series):
         one = request.timeseries.add()
         for name, label_value in labels.items() if isinstance(labels, dict) else labels:
             one.labels.add(name=_bytes(name), value=_bytes(label_value))
+        for ms, number in points:
+            one.samples.add(timestamp=ms, value=number)
+    return request.SerializeToString()
+
+
+def encode_write_2(series):
+    """A remote write 2.0 request; texts are str."""
+    request = _write_2.Request(symbols=[""])
+    place = {"": 0}
+    for labels, points in series:
+        one = request.timeseries.add()
+        for text in [t for pair in sorted(labels.items()) for t in pair]:
+            if text not in place:
+                place[text] = len(request.symbols)
+                request.symbols.append(text)
+            one.labels_refs.append(place[text])
         for ms, number in points:
             one.samples.add(timestamp=ms, value=number)
     return request.SerializeToString()

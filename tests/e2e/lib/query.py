@@ -18,6 +18,7 @@ Jaeger:
     jaeger_services(jaeger)        -> [name, ...]
 """
 
+import http.client
 import os
 import time
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from typing import NamedTuple
 from .http_client import fetch, fetch_json
 
 PAGE = 5000  # the most lines one Loki query returns by default
+FEW = 10  # lines of any length that Loki accepts fit into an answer by this number
 
 
 class Line(NamedTuple):
@@ -65,45 +67,73 @@ def _span(start_ns, end_ns):
     return (now - 86400 * 10**9 if start_ns is None else start_ns), (now + 3600 * 10**9 if end_ns is None else end_ns)
 
 
-def _loki_page(loki, query, start_ns, end_ns):
-    params = {"query": query, "start": start_ns, "end": end_ns, "limit": PAGE, "direction": "forward"}
-    streams = fetch_json(loki.url + "/loki/api/v1/query_range", params)["data"]["result"]
-    found = [Line(frozenset(s["stream"].items()), int(v[0]), v[1]) for s in streams for v in s["values"]]
-    return sorted(found, key=lambda line: line.ns)
+class _Pages:
+    """Reads pages of lines in order of time, each as large as fits into the 4 MiB that Loki's own parts can hand each other: a
+    larger answer never comes, Loki lets the query hang."""
+
+    def __init__(self, loki):
+        self.url = loki.url + "/loki/api/v1/query_range"
+        self.limit = FEW
+
+    def _fetch(self, query, start_ns, end_ns):
+        params = {"query": query, "start": start_ns, "end": end_ns, "limit": self.limit, "direction": "forward"}
+        streams = fetch_json(self.url, params, timeout=20)["data"]["result"]
+        found = [Line(frozenset(s["stream"].items()), int(v[0]), v[1]) for s in streams for v in s["values"]]
+        return sorted(found, key=lambda line: line.ns)
+
+    def _read_once(self, query, start_ns, end_ns):
+        try:
+            page = self._fetch(query, start_ns, end_ns)
+        except (OSError, http.client.HTTPException):
+            if self.limit == FEW:
+                raise
+            self.limit = FEW
+            page = self._fetch(query, start_ns, end_ns)
+        is_full = len(page) >= self.limit
+        longest = max((len(line.text.encode()) for line in page), default=0)
+        self.limit = max(FEW, min(PAGE, 2 * 1024 * 1024 // (longest + 200), self.limit * 10))
+        return page, is_full
+
+    def read(self, query, start_ns, end_ns):
+        """(lines, whether there may be more). A page that shares one time is as large as can be."""
+        page, is_full = self._read_once(query, start_ns, end_ns)
+        while is_full and page[0].ns == page[-1].ns and len(page) < self.limit:
+            page, is_full = self._read_once(query, start_ns, end_ns)
+        return page, is_full
 
 
 def loki_lines(loki, selector, start_ns=None, end_ns=None):
     """All lines, however many share one time: pages by time, and a time with more lines than a page is read in parts by text."""
     at, end_ns = _span(start_ns, end_ns)
-    found = []
+    pages, found = _Pages(loki), []
     while True:
-        page = _loki_page(loki, selector, at, end_ns)
-        if len(page) < PAGE:
+        page, is_full = pages.read(selector, at, end_ns)
+        if not is_full:
             return found + page
         last = page[-1].ns
         if page[0].ns == last:
-            found += _lines_at(loki, selector, last)
+            found += _lines_at(pages, selector, last)
             at = last + 1
         else:  # the page may end within the lines of one time: that time is read again from its beginning
             found += [line for line in page if line.ns < last]
             at = last
 
 
-def _lines_at(loki, selector, ns, ending="", filters=""):
+def _lines_at(pages, selector, ns, ending="", filters=""):
     """All lines of one nanosecond that end so: parted by what stands before the ending, until each part fits into a page."""
-    page = _loki_page(loki, f"{selector}{filters} |~ `(?s){_regex(ending)}$`", ns, ns + 1)
-    if len(page) < PAGE:
+    page, is_full = pages.read(f"{selector}{filters} |~ `(?s){_regex(ending)}$`", ns, ns + 1)
+    if not is_full:
         return page
     texts = [line.text for line in page]
     common = os.path.commonprefix([text[::-1] for text in texts])[::-1]
     before = sorted({text[-len(common) - 1] for text in texts if len(text) > len(common)})
     end = _regex(common)
-    found = _loki_page(loki, f"{selector}{filters} |~ `(?s)^{end}$`", ns, ns + 1)
+    found, _ = pages.read(f"{selector}{filters} |~ `(?s)^{end}$`", ns, ns + 1)
     for one in before:
-        found += _lines_at(loki, selector, ns, one + common, filters)
-    found += _lines_at(loki, selector, ns, common, f"{filters} |~ `(?s).{end}$` !~ `(?s)[{_regex(before)}]{end}$`")
+        found += _lines_at(pages, selector, ns, one + common, filters)
+    found += _lines_at(pages, selector, ns, common, f"{filters} |~ `(?s).{end}$` !~ `(?s)[{_regex(before)}]{end}$`")
     if common != ending:
-        found += _lines_at(loki, selector, ns, ending, f"{filters} !~ `(?s){end}$`")
+        found += _lines_at(pages, selector, ns, ending, f"{filters} !~ `(?s){end}$`")
     return found
 
 

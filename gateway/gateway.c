@@ -1,0 +1,229 @@
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/program.h"
+#include "gateway/config.h"
+#include "gateway/fanout.h"
+#include "gateway/metrics.h"
+#include "gateway/receive.h"
+#include "gateway/web.h"
+
+enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
+
+struct gateway {
+    struct loop loop;
+    const char *config_path;       /* borrowed from the command line */
+    struct gateway_config config;
+    struct conf_memory *memory;    /* owned; what config points into */
+    struct stats *stats;           /* owned */
+    struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
+    struct fanout *fanout;         /* owned */
+    struct receive *receive;       /* owned */
+    struct web *web;               /* owned */
+    struct web_parts parts;
+    uv_timer_t drain_timer;
+    bool drain_timer_is_open;
+    bool reloading; /* the drain ends in a new start instead of an exit */
+    bool stopped;
+};
+
+/* Which words a start-up failure deserves; errors may hold more than one line. */
+static int tell_failure(const char *what, int err, const struct buf *errors)
+{
+    char words[1024];
+    snprintf(words, sizeof words, "%.*s", errors ? (int)errors->len : 0, errors && errors->len ? (const char *)errors->ptr : "");
+    char quoted[1100];
+    log_error("the gateway does not start", "part=%s error=\"%s\" words=%s", what, strerror(-err),
+              log_quote(words, quoted, sizeof quoted));
+    return err;
+}
+
+static int open_buffer(struct gateway *gw, enum telemetry signal)
+{
+    const struct gateway_signal_config *config = gateway_config_signal(&gw->config, (int)signal);
+    const struct gateway_backend_config *backends = config->backends.items;
+    const char *names[BUFFER_MAX_BACKENDS];
+    for (size_t i = 0; i < config->backends.count; i++)
+        names[i] = backends[i].name;
+    struct buffer_options options = {
+        .folder = gw->config.buffer.folder,
+        .signal = signal,
+        .quota_bytes = config->quota_bytes,
+        .retention_ms = config->retention_ms,
+        .when_full = (enum buffer_when_full)config->when_full,
+        .backends = names,
+        .backend_count = config->backends.count,
+    };
+    struct buf errors;
+    buf_init(&errors, ERRORS_MAX);
+    int err = buffer_open(&options, &gw->buffers[signal], &errors);
+    if (err < 0)
+        tell_failure(telemetry_name(signal), err, &errors);
+    else if (errors.len)
+        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal), (int)errors.len - 1,
+                 (const char *)errors.ptr);
+    buf_fini(&errors);
+    return err;
+}
+
+static int open_buffers(struct gateway *gw)
+{
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        int err = open_buffer(gw, (enum telemetry)s);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int start_receive(struct gateway *gw)
+{
+    struct buf errors;
+    buf_init(&errors, ERRORS_MAX);
+    int err = receive_new(&gw->loop, &gw->config, gw->buffers, gw->stats, (struct receive_assignments){0}, &gw->receive, &errors);
+    if (err < 0)
+        tell_failure("agents.listen", err, &errors);
+    buf_fini(&errors);
+    return err;
+}
+
+static int start_pages(struct gateway *gw)
+{
+    gw->parts = (struct web_parts){.loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
+    memcpy(gw->parts.buffers, gw->buffers, sizeof gw->buffers);
+    int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
+    if (err < 0)
+        return tell_failure("web.listen", err, NULL);
+    return 0;
+}
+
+/* The order is the spec: what is durable first, who fills it last. */
+static int start(struct gateway *gw)
+{
+    int err = open_buffers(gw);
+    if (err < 0)
+        return err;
+    err = fanout_new(&gw->config, gw->buffers, gw->stats, &gw->fanout);
+    if (err < 0)
+        return tell_failure("fanout", err, NULL);
+    err = start_receive(gw);
+    return err < 0 ? err : start_pages(gw);
+}
+
+/* What was posted is waited for before the buffers close; what is not posted stays in them. */
+static void stop(struct gateway *gw)
+{
+    if (gw->stopped)
+        return;
+    gw->stopped = true;
+    if (gw->drain_timer_is_open)
+        uv_close((uv_handle_t *)&gw->drain_timer, NULL);
+    web_close(gw->web);
+    receive_close(gw->receive);
+    fanout_stop(gw->fanout, ANSWERS_WAIT_MS);
+    loop_end(&gw->loop);
+}
+
+static void on_drained(void *ctx)
+{
+    struct gateway *gw = ctx;
+    log_info("drained", NULL);
+    stop(gw);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct gateway *gw = timer->data;
+    log_warn("the drain timed out; what was not sent stays in the buffer", NULL);
+    stop(gw);
+}
+
+static void drain(struct gateway *gw)
+{
+    if (gw->parts.draining)
+        return;
+    log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
+    gw->parts.draining = true;
+    uv_timer_init(&gw->loop.uv, &gw->drain_timer);
+    gw->drain_timer.data = gw;
+    gw->drain_timer_is_open = true;
+    uv_timer_start(&gw->drain_timer, on_drain_timeout, (uint64_t)gw->config.drain_timeout_ms, 0);
+    receive_drain(gw->receive, on_drained, gw);
+}
+
+static void on_stop(void *ctx)
+{
+    struct gateway *gw = ctx;
+    gw->reloading = false;
+    drain(gw);
+}
+
+static int load(const char *path, struct gateway_config *config, struct conf_memory **ret_memory)
+{
+    struct buf errors;
+    buf_init(&errors, ERRORS_MAX);
+    int err = gateway_config_load(path, config, ret_memory, &errors);
+    program_tell_errors(&errors);
+    buf_fini(&errors);
+    return err;
+}
+
+/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain. */
+static void on_reload(void *ctx)
+{
+    struct gateway *gw = ctx;
+    struct gateway_config config;
+    struct conf_memory *memory;
+    if (load(gw->config_path, &config, &memory) < 0) {
+        log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
+        return;
+    }
+    conf_free(memory);
+    log_info("reloading", "file=%s", gw->config_path);
+    gw->reloading = true;
+    drain(gw);
+}
+
+static int run(struct gateway *gw)
+{
+    int err = loop_init(&gw->loop, (struct loop_callbacks){on_stop, on_reload, gw});
+    if (err < 0)
+        return err;
+    err = start(gw);
+    if (err < 0)
+        stop(gw);
+    else
+        log_info("the gateway runs", "version=%s name=%s web=%s", TRIBUTARY_VERSION, gw->config.name, gw->config.web.listen);
+    loop_run(&gw->loop);
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        if (gw->buffers[s])
+            buffer_close(gw->buffers[s]);
+    }
+    loop_fini(&gw->loop);
+    return err;
+}
+
+int gateway_run(const char *config_path)
+{
+    struct gateway *gw = calloc(1, sizeof *gw);
+    if (!gw)
+        return 1;
+    gw->config_path = config_path;
+    int err = load(config_path, &gw->config, &gw->memory);
+    if (err == 0) {
+        log_set_level((enum log_level)gw->config.log_level);
+        gw->stats = gateway_metrics_new();
+        err = gw->stats ? run(gw) : -ENOMEM;
+    }
+    int status = err < 0 ? 1 : gw->reloading ? PROGRAM_RELOAD : 0;
+    stats_free(gw->stats);
+    conf_free(gw->memory);
+    free(gw);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* main.c - the gateway's command line. The life of the program is in gateway.c. */
+#include "base/program.h"
+#include "gateway/config.h"
+#include "gateway/gateway.h"
+
+static int check(const char *path, struct buf *errors)
+{
+    struct gateway_config config;
+    struct conf_memory *memory;
+    int err = gateway_config_load(path, &config, &memory, errors);
+    if (err == 0)
+        conf_free(memory);
+    return err;
+}
+
+static const struct program_verb verbs[] = {
+    {0},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "tributary-gateway",
+        .default_config = "/etc/tributary/gateway.yaml",
+        .run = gateway_run,
+        .check = check,
+        .verbs = verbs,
+    };
+    return program_main(&program, argc, argv);
+}
