@@ -61,6 +61,7 @@ static void init_threads(struct buffer *buffer)
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&buffer->queue_lock, NULL);
     pthread_mutex_init(&buffer->state_lock, NULL);
+    pthread_mutex_init(&buffer->hook_lock, NULL);
 }
 
 static void free_buffer(struct buffer *buffer)
@@ -71,6 +72,7 @@ static void free_buffer(struct buffer *buffer)
     pthread_cond_destroy(&buffer->queue_filled);
     pthread_mutex_destroy(&buffer->queue_lock);
     pthread_mutex_destroy(&buffer->state_lock);
+    pthread_mutex_destroy(&buffer->hook_lock);
     free(buffer->folder);
     free(buffer->path);
     free(buffer);
@@ -172,10 +174,22 @@ int64_t buffer_newest(const struct buffer *buffer, int slot)
 
 void buffer_on_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx)
 {
+    pthread_mutex_lock(&buffer->hook_lock);
     if (buffer->hook_count == BUFFER_MAX_HOOKS)
         abort(); /* a bug of ours: the header says how many */
     buffer->hooks[buffer->hook_count].fn = fn;
     buffer->hooks[buffer->hook_count++].ctx = ctx;
+    pthread_mutex_unlock(&buffer->hook_lock);
+}
+
+void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&buffer->hook_lock);
+    for (int i = 0; i < buffer->hook_count; i++) {
+        if (buffer->hooks[i].fn == fn && buffer->hooks[i].ctx == ctx)
+            buffer->hooks[i--] = buffer->hooks[--buffer->hook_count];
+    }
+    pthread_mutex_unlock(&buffer->hook_lock);
 }
 
 void buffer_get_state(struct buffer *buffer, struct buffer_state *ret_state)

@@ -217,8 +217,12 @@ int buffer_reader_postings(struct buffer_reader *reader,
 int64_t buffer_newest(const struct buffer *buffer, int slot);
 
 /* buffer_on_commit: fn(ctx) is called on the writer's thread after every commit that added rows. At most
- * BUFFER_MAX_BACKENDS + 8; set before the first append. */
+ * BUFFER_MAX_BACKENDS + 8. fn must not call buffer_on_commit or buffer_off_commit. Any thread. */
 void buffer_on_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
+
+/* buffer_off_commit: takes that back; when it returns, fn is not called with ctx any more. Unknown ones are
+ * fine. Any thread but the writer's. */
+void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 
 /* ---- the operator's view */
 

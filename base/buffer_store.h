@@ -130,6 +130,7 @@ struct buffer {
         void *ctx;
     } hooks[BUFFER_MAX_HOOKS];
     int hook_count;
+    pthread_mutex_t hook_lock; /* of hooks, also while they are called */
 
     /* of the writer */
     sqlite3 *db;

@@ -210,8 +210,10 @@ static void run_group(struct buffer *buffer, struct group *group)
     int err = commit(buffer, group->works, group->count, &added);
     for (size_t i = 0; err < 0 && group->count > 1 && i < group->count; i++)
         commit(buffer, &group->works[i], 1, &added);
+    pthread_mutex_lock(&buffer->hook_lock);
     for (int i = 0; added && i < buffer->hook_count; i++)
         buffer->hooks[i].fn(buffer->hooks[i].ctx);
+    pthread_mutex_unlock(&buffer->hook_lock);
     for (size_t i = 0; i < group->count; i++) {
         answer(group->works[i]);
         free(group->works[i]);

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/http_server.h"
+#include "base/pages.h"
 #include "gateway/metrics.h"
 
-enum { PAGE_MAX = 32 << 20, VIEWS_MAX = TELEMETRY_COUNT * BUFFER_MAX_BACKENDS };
+enum { VIEWS_MAX = TELEMETRY_COUNT * BUFFER_MAX_BACKENDS };
 
 struct web {
     struct web_parts *parts; /* borrowed */
-    struct http_server *server;
+    struct pages *pages;     /* owned */
 };
 
 static void collect_ledger(struct stats *stats, const struct fanout_view *view)
@@ -67,24 +67,6 @@ static void collect(void *ctx)
     stats_set(stats_cell(parts->stats, GATEWAY_LOOP_LAG), parts->loop->lag_ns);
 }
 
-static void serve_metrics(struct http_request *request, void *ctx)
-{
-    struct web *web = ctx;
-    struct buf page;
-    buf_init(&page, PAGE_MAX);
-    if (stats_write(web->parts->stats, &page) == 0)
-        http_answer(request, 200, NULL, "text/plain; version=0.0.4; charset=utf-8", buf_bytes(&page));
-    else
-        http_answer_text(request, 500, "the page is larger than 32 MiB\n");
-    buf_fini(&page);
-}
-
-static void serve_healthy(struct http_request *request, void *ctx)
-{
-    (void)ctx;
-    http_answer_text(request, 200, "Tributary gateway is healthy.\n");
-}
-
 /* Why it is not ready, or NULL. */
 static const char *unready_reason(const struct web_parts *parts)
 {
@@ -101,38 +83,31 @@ static const char *unready_reason(const struct web_parts *parts)
     return NULL;
 }
 
-static void serve_ready(struct http_request *request, void *ctx)
+static bool tell_ready(void *ctx, struct buf *body)
 {
     struct web *web = ctx;
     static struct fanout_view views[VIEWS_MAX]; /* loop thread only */
     const char *reason = unready_reason(web->parts);
-    struct buf page;
-    buf_init(&page, PAGE_MAX);
-    buf_printf(&page, reason ? "not ready: %s\n" : "ready%s\n", reason ? reason : "");
+    buf_printf(body, reason ? "not ready: %s\n" : "ready%s\n", reason ? reason : "");
     size_t count = get_views(web->parts, views);
     for (size_t i = 0; i < count; i++) {
         const struct fanout_view *v = &views[i];
-        buf_printf(&page, "%s %s: %s, %llu records buffered%s%s\n", telemetry_name(v->signal), v->name,
+        buf_printf(body, "%s %s: %s, %llu records buffered%s%s\n", telemetry_name(v->signal), v->name,
                    v->away ? "away" : "ok", (unsigned long long)v->ledger.buffered,
                    v->last_error[0] ? ", last error: " : "", v->last_error);
     }
-    http_answer(request, reason ? 503 : 200, NULL, "text/plain; charset=utf-8", buf_bytes(&page));
-    buf_fini(&page);
+    return !reason;
 }
 
 int web_new(const char *address, struct web_parts *parts, struct web **ret_web)
 {
-    static const struct http_route routes[] = {
-        {"GET", "/metrics", serve_metrics},
-        {"GET", "/-/healthy", serve_healthy},
-        {"GET", "/-/ready", serve_ready},
-        {0},
-    };
     struct web *web = calloc(1, sizeof *web);
     if (!web)
         return -ENOMEM;
     web->parts = parts;
-    int err = http_server_new(&parts->loop->uv, address, routes, web, NULL, &web->server);
+    struct pages_options options = {
+        .address = address, .stats = parts->stats, .ready = tell_ready, .ctx = web};
+    int err = pages_new(&parts->loop->uv, &options, &web->pages);
     if (err < 0) {
         free(web);
         return err;
@@ -146,6 +121,6 @@ void web_close(struct web *web)
 {
     if (!web)
         return;
-    http_server_close(web->server);
+    pages_close(web->pages);
     free(web);
 }

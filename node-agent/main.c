@@ -1,0 +1,25 @@
+/* main.c - the agent's command line. The life of the program is in agent.c. */
+#include "base/program.h"
+#include "node-agent/agent.h"
+#include "node-agent/config.h"
+
+static int check(const char *path, struct buf *errors)
+{
+    struct agent_config config;
+    struct conf_memory *memory;
+    int err = agent_config_load(path, &config, &memory, errors);
+    if (err == 0)
+        conf_free(memory);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "tributary-agent",
+        .default_config = "/etc/tributary/agent.yaml",
+        .run = agent_run,
+        .check = check,
+    };
+    return program_main(&program, argc, argv);
+}

@@ -1,0 +1,285 @@
+#include "node-agent/tail_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+
+enum {
+    MAX_PREFIX = 400,
+    MAX_SUFFIX = 64
+}; /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
+
+static int open_at(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}
+
+static ssize_t read_head(int fd, uint8_t head[TAIL_HEAD])
+{
+    ssize_t n = pread(fd, head, TAIL_HEAD, 0);
+    return n < 0 ? -errno : n;
+}
+
+static void forget_positions(struct tail_file *file)
+{
+    file->pos = file->scanned = file->told_base = 0;
+    for (int i = 0; i < CRI_STREAMS; i++) {
+        file->open_at[i] = TAIL_NONE;
+        file->skip[i] = file->told[i] = 0;
+    }
+}
+
+static int init(struct tail_file *file, const char *name)
+{
+    struct stat st;
+    if (fstat(file->fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    file->device = st.st_dev;
+    file->inode = st.st_ino;
+    file->linked = true;
+    forget_positions(file);
+    file->name = strdup(name);
+    if (!file->name)
+        return -ENOMEM;
+    int err = tail_file_look(file, 0);
+    return err < 0 ? err : tail_file_check(file);
+}
+
+int tail_file_open(const char *folder, const char *name, struct tail_file **ret_file)
+{
+    int fd = open_at(folder, name);
+    if (fd < 0)
+        return fd;
+    struct tail_file *file = calloc(1, sizeof *file);
+    if (!file) {
+        close(fd);
+        return -ENOMEM;
+    }
+    file->fd = fd;
+    int err = init(file, name);
+    if (err < 0) {
+        tail_file_free(file);
+        return err;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+void tail_file_free(struct tail_file *file)
+{
+    if (!file)
+        return;
+    tail_file_close(file);
+    free(file->identity);
+    free(file->name);
+    free(file);
+}
+
+void tail_file_close(struct tail_file *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
+bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name)
+{
+    uint8_t head[TAIL_HEAD];
+    int fd = open_at(folder, name);
+    if (fd < 0)
+        return false;
+    ssize_t n = read_head(fd, head);
+    close(fd);
+    return file->head_len > 0 && n >= (ssize_t)file->head_len &&
+           memcmp(head, file->head, file->head_len) == 0;
+}
+
+int tail_file_reopen(struct tail_file *file, const char *folder)
+{
+    if (file->fd >= 0)
+        return 0;
+    int fd = open_at(folder, file->name);
+    if (fd < 0)
+        return fd;
+    file->fd = fd;
+    struct stat st;
+    int err = fstat(fd, &st) < 0 ? -errno : 0;
+    if (err == 0 && (st.st_ino != file->inode || st.st_dev != file->device))
+        err = -ESTALE;
+    if (err == 0)
+        err = tail_file_check(file);
+    if (err < 0)
+        tail_file_close(file);
+    return err;
+}
+
+int tail_file_look(struct tail_file *file, int64_t now_ns)
+{
+    struct stat st;
+    if (fstat(file->fd, &st) < 0)
+        return -errno;
+    uint64_t size = (uint64_t)st.st_size;
+    if (size != file->size)
+        file->changed_ns = now_ns;
+    file->size = size;
+    return size < file->pos ? -ESTALE : 0;
+}
+
+int tail_file_check(struct tail_file *file)
+{
+    uint8_t head[TAIL_HEAD];
+    ssize_t n = read_head(file->fd, head);
+    if (n < 0)
+        return (int)n;
+    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0)
+        return -ESTALE;
+    memcpy(file->head + file->head_len, head + file->head_len, (size_t)n - file->head_len);
+    file->head_len = (size_t)n;
+    return 0;
+}
+
+void tail_file_restart(struct tail_file *file)
+{
+    free(file->identity);
+    file->identity = NULL;
+    file->head_len = 0;
+    forget_positions(file);
+}
+
+/* Letters, digits and the marks that stand in paths; the rest as %XX. */
+static void escape(const char *from, char *to, size_t size)
+{
+    size_t n = 0;
+    for (; *from && n + 4 <= size; from++) {
+        unsigned char c = (unsigned char)*from;
+        bool plain =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-_./", c);
+        n += (size_t)snprintf(to + n, size - n, plain ? "%c" : "%%%02X", c);
+    }
+    to[n] = '\0';
+}
+
+int tail_file_identify(struct tail_file *file, const char *stream)
+{
+    char prefix[3 * 768 + 8], identity[MAX_PREFIX + 32 + MAX_SUFFIX];
+    int err = tail_file_check(file);
+    if (err < 0)
+        return err;
+    escape(stream, prefix, sizeof prefix);
+    if (strlen(prefix) > MAX_PREFIX)
+        snprintf(prefix + MAX_PREFIX - 8, 9, "%08" PRIx32, crc32c(bytes_of_string(stream)));
+    snprintf(identity, sizeof identity, "%.*s:%" PRIx64 ":%" PRIx64 ":%zu:%08" PRIx32, MAX_PREFIX, prefix,
+             (uint64_t)file->device, (uint64_t)file->inode, file->head_len,
+             crc32c((struct bytes){file->head, file->head_len}));
+    return tail_file_adopt(file, identity);
+}
+
+int tail_file_parse_key(const char *key, struct tail_key *ret_key)
+{
+    struct tail_key parsed = {.stream = -1};
+    const char *numbers = strchr(key, ':');
+    int end = 0;
+    if (!numbers ||
+        sscanf(numbers, ":%" SCNx64 ":%" SCNx64 ":%" SCNu32 ":%8" SCNx32 "%n", &parsed.device, &parsed.inode,
+               &parsed.head_len, &parsed.head_crc, &end) != 4 ||
+        parsed.head_len == 0 || parsed.head_len > TAIL_HEAD)
+        return -EINVAL;
+    const char *suffix = numbers + end;
+    for (int i = 0; i < CRI_STREAMS && *suffix; i++)
+        if (*suffix == '#' && strcmp(suffix + 1, cri_stream_name((enum cri_stream)i)) == 0)
+            parsed.stream = i;
+    if (*suffix && parsed.stream < 0)
+        return -EINVAL;
+    *ret_key = parsed;
+    return 0;
+}
+
+bool tail_file_matches(const struct tail_file *file, const struct tail_key *key)
+{
+    return key->inode == (uint64_t)file->inode && key->device == (uint64_t)file->device &&
+           key->head_len <= file->head_len &&
+           crc32c((struct bytes){file->head, key->head_len}) == key->head_crc;
+}
+
+int tail_file_adopt(struct tail_file *file, const char *key)
+{
+    char *identity = strndup(key, strcspn(key, "#"));
+    if (!identity)
+        return -ENOMEM;
+    free(file->identity);
+    file->identity = identity;
+    return 0;
+}
+
+const char *tail_file_key(const struct tail_file *file, int stream, char storage[TAIL_KEY_LEN])
+{
+    if (stream < 0)
+        return file->identity;
+    snprintf(storage, TAIL_KEY_LEN, "%s#%s", file->identity, cri_stream_name((enum cri_stream)stream));
+    return storage;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+uint64_t tail_file_base(const struct tail_file *file)
+{
+    uint64_t base = file->pos;
+    for (int i = 0; i < CRI_STREAMS; i++)
+        base = file->open_at[i] < base ? file->open_at[i] : base;
+    return base;
+}
+
+uint64_t tail_file_ahead(const struct tail_file *file, int stream)
+{
+    uint64_t read = file->open_at[stream] < file->pos ? file->open_at[stream] : file->pos;
+    return larger(read, file->skip[stream]);
+}
+
+void tail_file_fall_back(struct tail_file *file)
+{
+    uint64_t base = tail_file_base(file);
+    for (int i = 0; i < CRI_STREAMS; i++)
+        file->skip[i] = tail_file_ahead(file, i);
+    for (int i = 0; i < CRI_STREAMS; i++)
+        file->open_at[i] = TAIL_NONE;
+    file->pos = base;
+    file->scanned = 0;
+}
+
+static uint64_t committed(const struct tail_file *file, int stream, const struct offsets *offsets)
+{
+    char storage[TAIL_KEY_LEN];
+    const struct offset *at = offsets_find(offsets, tail_file_key(file, stream, storage));
+    return at ? at->committed : 0;
+}
+
+void tail_file_reset(struct tail_file *file, const struct offsets *offsets)
+{
+    forget_positions(file);
+    if (!file->identity)
+        return;
+    file->pos = file->told_base = committed(file, -1, offsets);
+    for (int i = 0; i < CRI_STREAMS; i++)
+        file->skip[i] = file->told[i] = larger(file->pos, committed(file, i, offsets));
+}
+
+bool tail_file_is_committed(const struct tail_file *file, const struct offsets *offsets)
+{
+    return !file->identity || committed(file, -1, offsets) >= file->pos;
+}

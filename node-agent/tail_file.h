@@ -1,0 +1,104 @@
+/* tail_file.h - one log file: its descriptor, its identity, how far it was read.
+ *
+ * Identity: NAMESPACE_POD_UID/CONTAINER/RESTART:DEVICE:INODE:LEN:CRC, where CRC is the crc32c of the file's
+ * first LEN bytes (at most TAIL_HEAD). LEN is what was there when the first line was sealed and then stays,
+ * so a file that grows keeps its identity; it is the same file when those LEN bytes are still the same. A
+ * kubelet's node gives an inode number to another log within seconds, so the first bytes decide. Names are
+ * escaped (%XX); a prefix that is too long is shortened to a hash.
+ *
+ * Positions: pos is how far the file was read. base is where every stream is complete: it lies before the
+ * first byte of an open line (a CRI P part without its F). A stream that is complete further than base has an
+ * end of its own under the identity with "#stdout" etc. behind it, so that reading again from base repeats
+ * none of its lines. Loop thread only.
+ */
+#ifndef NODE_AGENT_TAIL_FILE_H
+#define NODE_AGENT_TAIL_FILE_H
+
+#include <sys/types.h>
+
+#include "base/batch.h"
+#include "node-agent/cri.h"
+#include "node-agent/offsets.h"
+
+enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE };
+#define TAIL_NONE UINT64_MAX
+
+struct tail_file {
+    struct tail_file *next; /* in its log, oldest first */
+    char *name;             /* owned; in its folder */
+    bool live;              /* has the name that is written to; else rotated or unlinked */
+    bool linked;            /* was in the folder at the last scan */
+    int fd;                 /* -1: closed, everything of it is committed */
+    dev_t device;
+    ino_t inode;
+    uint8_t head[TAIL_HEAD];
+    size_t head_len;
+    char *identity; /* owned; NULL before the first line */
+    uint64_t pos, size;
+    uint64_t scanned;              /* no newline between pos and here; 0: not looked */
+    uint64_t open_at[CRI_STREAMS]; /* first byte of the stream's open line in this file; TAIL_NONE: none */
+    uint64_t skip[CRI_STREAMS];    /* lines of the stream before it were sent already */
+    uint64_t told_base;            /* base and ahead, as sealed last */
+    uint64_t told[CRI_STREAMS];
+    uint64_t lines;     /* sealed from it in the batch being built */
+    int64_t changed_ns; /* when it last grew or lost its live name; monotonic */
+};
+
+/* tail_file_open: opens FOLDER/NAME (symlinks followed). 0; -EINVAL: not a regular file; else -errno. */
+int tail_file_open(const char *folder, const char *name, struct tail_file **ret_file);
+void tail_file_free(struct tail_file *file);
+
+/* tail_file_reopen: opens a closed file again. 0, -ESTALE: there is another one by that name, else -errno. */
+int tail_file_reopen(struct tail_file *file, const char *folder);
+void tail_file_close(struct tail_file *file);
+
+/* tail_file_is_at: whether FOLDER/NAME begins with what this closed file began with. */
+bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name);
+
+/* tail_file_look: takes the size. 0; -ESTALE: it was truncated or written anew; else -errno. */
+int tail_file_look(struct tail_file *file, int64_t now_ns);
+
+/* tail_file_check: whether the first bytes are still the same; learns more of them while there are fewer than
+ * TAIL_HEAD. 0; -ESTALE; else -errno. Called after every read, so that what was read is of this file. */
+int tail_file_check(struct tail_file *file);
+
+/* tail_file_restart: forgets everything but the descriptor: what is there now is another file. */
+void tail_file_restart(struct tail_file *file);
+
+/* tail_file_identify: gives the file its identity. stream: what its path tells, as in the head comment; not
+ * escaped. 0 or -ENOMEM. */
+int tail_file_identify(struct tail_file *file, const char *stream);
+
+/* A key taken apart. */
+struct tail_key {
+    uint64_t device, inode;
+    uint32_t head_len, head_crc;
+    int stream; /* enum cri_stream of a stream's own end, or -1 */
+};
+
+/* tail_file_parse_key: 0 or -EINVAL. */
+int tail_file_parse_key(const char *key, struct tail_key *ret_key);
+
+/* tail_file_matches: whether the key is of this file. */
+bool tail_file_matches(const struct tail_file *file, const struct tail_key *key);
+
+/* tail_file_adopt: takes the identity in key (without a stream's suffix). 0 or -ENOMEM. */
+int tail_file_adopt(struct tail_file *file, const char *key);
+
+/* tail_file_key: the key of the whole file (stream -1) or of one stream's own end, in storage. */
+const char *tail_file_key(const struct tail_file *file, int stream, char storage[TAIL_KEY_LEN]);
+
+/* tail_file_base, tail_file_ahead: see the head comment; of what was read. */
+uint64_t tail_file_base(const struct tail_file *file);
+uint64_t tail_file_ahead(const struct tail_file *file, int stream);
+
+/* tail_file_fall_back: reading goes on from base, without repeating what streams have ahead of it. */
+void tail_file_fall_back(struct tail_file *file);
+
+/* tail_file_reset: reading goes on from what offsets hold as committed. */
+void tail_file_reset(struct tail_file *file, const struct offsets *offsets);
+
+/* tail_file_is_committed: whether everything read is committed. */
+bool tail_file_is_committed(const struct tail_file *file, const struct offsets *offsets);
+
+#endif

@@ -1,0 +1,25 @@
+/* tail_line.h - one line on its way from a file into the push: parse, join, repair, cut, check, send.
+ *
+ * Split from tail_read.h, which does the reading. Loop thread only.
+ */
+#ifndef NODE_AGENT_TAIL_LINE_H
+#define NODE_AGENT_TAIL_LINE_H
+
+#include "node-agent/tail_read.h"
+
+/* tail_line_take: the line (without its newline) that stands at offset of file. 0 (it was sent, kept as a
+ * part, or dropped and counted), -EMSGSIZE (no room: nothing happened), -ENOMEM. */
+int tail_line_take(struct tail_reader *reader, struct tail_log *log, struct tail_file *file, uint64_t offset,
+                   struct bytes line);
+
+/* tail_line_flush: sends the stream's open line as it is; no more of it will come. last: the log's newest
+ * file. Errors as tail_line_take. */
+int tail_line_flush(struct tail_reader *reader, struct tail_log *log, struct tail_file *last, int stream);
+
+/* tail_line_remember: notes the line as the one before the next of its stream. */
+void tail_line_remember(struct tail_stream *stream, int64_t time_ns, struct bytes text);
+
+/* tail_line_settle: the push's buffers are about to go; what was remembered in them is kept as a hash. */
+void tail_line_settle(struct tail_reader *reader, struct tail_log *log);
+
+#endif

@@ -1,0 +1,190 @@
+#include "node-agent/tail_log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node-agent/loglabels.h"
+
+enum { MAX_LABELS = 64 * 1024 };
+
+static int make_labels(struct tail_log *log, const struct podpath *path, const char *container,
+                       const struct conf_map *labels)
+{
+    for (int i = 0; i < CRI_STREAMS; i++) {
+        struct buf text;
+        buf_init(&text, MAX_LABELS);
+        int err = loglabels_write(path, container, cri_stream_name((enum cri_stream)i), labels, &text);
+        if (err == 0)
+            err = buf_append(&text, "", 1);
+        if (err == 0 && !(log->streams[i].labels = strdup((const char *)text.ptr)))
+            err = -ENOMEM;
+        buf_fini(&text);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static void forget_stream(struct tail_stream *stream)
+{
+    stream->part.open = stream->part.cut = false;
+    buf_release(&stream->part.text, 0);
+    stream->last = (struct tail_last){.time_ns = -1};
+    stream->newest_ns = 0;
+}
+
+int tail_log_new(const char *folder, const char *pod_folder, const char *container, uint32_t restart,
+                 const struct conf_map *labels, size_t max_line, struct tail_log **ret_log)
+{
+    struct podpath path;
+    if (podpath_parse_folder(pod_folder, &path) < 0)
+        return -EINVAL;
+    struct tail_log *log = calloc(1, sizeof *log);
+    if (!log)
+        return -ENOMEM;
+    for (int i = 0; i < CRI_STREAMS; i++) {
+        buf_init(&log->streams[i].part.text, max_line + 1);
+        forget_stream(&log->streams[i]);
+    }
+    log->restart = restart;
+    log->dirty = true;
+    log->folder = strdup(folder);
+    int err = log->folder ? 0 : -ENOMEM;
+    if (asprintf(&log->name, "%s/%s/%" PRIu32, pod_folder, container, restart) < 0) {
+        log->name = NULL;
+        err = -ENOMEM;
+    }
+    if (err == 0)
+        err = make_labels(log, &path, container, labels);
+    if (err < 0) {
+        tail_log_free(log);
+        return err;
+    }
+    *ret_log = log;
+    return 0;
+}
+
+void tail_log_free(struct tail_log *log)
+{
+    if (!log)
+        return;
+    for (struct tail_file *f = log->files, *next; f; f = next) {
+        next = f->next;
+        tail_file_free(f);
+    }
+    for (int i = 0; i < CRI_STREAMS; i++) {
+        buf_fini(&log->streams[i].part.text);
+        free(log->streams[i].labels);
+    }
+    free(log->folder);
+    free(log->name);
+    free(log);
+}
+
+void tail_log_take(struct tail_log *log, struct tail_file **file)
+{
+    struct tail_file **link = &log->files;
+    while (*link)
+        link = &(*link)->next;
+    (*file)->next = NULL;
+    *link = *file;
+    *file = NULL;
+}
+
+/* Rotated names are the live name, a dot and a time; a live file is newer than all of them. */
+static bool is_older(const struct tail_file *a, const struct tail_file *b)
+{
+    size_t a_len = strlen(a->name), b_len = strlen(b->name);
+    bool a_rotated = strncmp(a->name + a_len - 4, ".log", 4) != 0;
+    bool b_rotated = strncmp(b->name + b_len - 4, ".log", 4) != 0;
+    if (a_rotated && b_rotated)
+        return strcmp(a->name, b->name) < 0;
+    if (a_rotated != b_rotated)
+        return a_rotated;
+    return !a->live && b->live; /* the same live name, one after the other */
+}
+
+void tail_log_sort(struct tail_log *log)
+{
+    struct tail_file *sorted = NULL;
+    for (struct tail_file *f = log->files, *next; f; f = next) {
+        struct tail_file **link = &sorted;
+        next = f->next;
+        while (*link && !is_older(f, *link))
+            link = &(*link)->next;
+        f->next = *link;
+        *link = f;
+    }
+    log->files = sorted;
+}
+
+void tail_log_close_line(struct tail_log *log, int stream)
+{
+    struct tail_part *part = &log->streams[stream].part;
+    part->open = part->cut = false;
+    buf_release(&part->text, 0);
+    for (struct tail_file *f = log->files; f; f = f->next)
+        f->open_at[stream] = TAIL_NONE;
+}
+
+size_t tail_log_part_bytes(const struct tail_log *log)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < CRI_STREAMS; i++)
+        bytes += log->streams[i].part.text.cap;
+    return bytes;
+}
+
+void tail_log_fall_back(struct tail_log *log)
+{
+    for (struct tail_file *f = log->files; f; f = f->next)
+        tail_file_fall_back(f);
+    for (int i = 0; i < CRI_STREAMS; i++)
+        tail_log_close_line(log, i);
+}
+
+void tail_log_reset(struct tail_log *log, const struct offsets *offsets)
+{
+    for (struct tail_file *f = log->files; f; f = f->next)
+        tail_file_reset(f, offsets);
+    for (int i = 0; i < CRI_STREAMS; i++)
+        forget_stream(&log->streams[i]);
+    log->recalled = false;
+    log->dirty = true;
+}
+
+static bool is_over(struct tail_file *file, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns)
+{
+    if (file->live || tail_file_base(file) < file->size || now_ns - file->changed_ns < linger_ns)
+        return false;
+    return tail_file_is_committed(file, offsets);
+}
+
+void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns)
+{
+    for (struct tail_file **link = &log->files; *link;) {
+        struct tail_file *f = *link;
+        if (is_over(f, offsets, now_ns, linger_ns))
+            tail_file_close(f);
+        if (f->fd >= 0 || f->linked) {
+            link = &f->next;
+            continue;
+        }
+        *link = f->next;
+        tail_file_free(f);
+    }
+}
+
+uint64_t tail_log_unread(struct tail_log *log, int64_t now_ns)
+{
+    uint64_t bytes = 0;
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        if (f->fd >= 0 && tail_file_look(f, now_ns) == -ESTALE)
+            bytes += f->size; /* truncated: all of it is new */
+        else if (f->pos < f->size)
+            bytes += f->size - f->pos;
+    }
+    return bytes;
+}

@@ -1,0 +1,76 @@
+/* tail_log.h - one container's log: its files, oldest first, as one run of lines; its streams.
+ *
+ * Rotation makes files out of a log; a line may begin in one and end in the next, so the open lines belong to
+ * the log. Loop thread only.
+ */
+#ifndef NODE_AGENT_TAIL_LOG_H
+#define NODE_AGENT_TAIL_LOG_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "node-agent/tail_file.h"
+
+struct tail_part { /* a line of which the end was not seen yet */
+    bool open, cut;
+    int64_t time_ns;  /* of its first part */
+    int64_t grown_ns; /* when its last part was read; monotonic */
+    struct buf text;
+};
+
+struct tail_last {   /* the line before: Loki merges lines that are equal in stream, time and text */
+    int64_t time_ns; /* as written; -1: none */
+    int64_t sent_ns; /* as sent */
+    size_t len;
+    uint64_t hash;
+    bool in_push; /* its text is still the last one in the push; else hash is set */
+};
+
+struct tail_stream {
+    char *labels; /* owned */
+    struct tail_part part;
+    struct tail_last last;
+    int64_t newest_ns; /* of what was sent in this reading; 0: nothing */
+};
+
+struct tail_log {
+    char *folder; /* owned; path of the container's folder */
+    char *name;   /* owned; NAMESPACE_POD_UID/CONTAINER/RESTART */
+    uint32_t restart;
+    bool ended;    /* a later restart of the container has a log */
+    bool dirty;    /* may have something to read */
+    bool recalled; /* the lines before the position were looked at */
+    struct tail_file *files;
+    struct tail_stream streams[CRI_STREAMS];
+    int64_t allowance_bytes, allowance_ns; /* of a rate limit: what may be read, when that was worked out */
+};
+
+/* tail_log_new: a log without files. container is the folder's name within the pod's. 0, -ENOMEM, -EMSGSIZE.
+ */
+int tail_log_new(const char *folder, const char *pod_folder, const char *container, uint32_t restart,
+                 const struct conf_map *labels, size_t max_line, struct tail_log **ret_log);
+void tail_log_free(struct tail_log *log);
+
+/* tail_log_take: adds a file; the log owns it. tail_log_sort: oldest first, the live one last. */
+void tail_log_take(struct tail_log *log, struct tail_file **file);
+void tail_log_sort(struct tail_log *log);
+
+/* tail_log_close_line: the stream has no open line any more. */
+void tail_log_close_line(struct tail_log *log, int stream);
+
+/* tail_log_part_bytes: memory that open lines take. */
+size_t tail_log_part_bytes(const struct tail_log *log);
+
+/* tail_log_fall_back: forgets open lines; they will be read again. */
+void tail_log_fall_back(struct tail_log *log);
+
+/* tail_log_reset: reading starts anew at what is committed. */
+void tail_log_reset(struct tail_log *log, const struct offsets *offsets);
+
+/* tail_log_tidy: closes files of which nothing more will come (not live, read, committed, unchanged since
+ * linger_ns), and drops those that are also gone. */
+void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns);
+
+/* tail_log_unread: bytes not read yet, after taking the files' sizes. */
+uint64_t tail_log_unread(struct tail_log *log, int64_t now_ns);
+
+#endif

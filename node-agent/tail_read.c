@@ -1,0 +1,290 @@
+#include "node-agent/tail_read.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "node-agent/logtext.h"
+#include "node-agent/tail_line.h"
+
+void tail_reader_init(struct tail_reader *r, size_t max_line, struct push *push)
+{
+    *r = (struct tail_reader){.max_line = max_line, .push = push};
+    buf_init(&r->block, max_line + 4096 > TAIL_BLOCK ? max_line + 4096 : TAIL_BLOCK);
+    buf_init(&r->text, 3 * (max_line + 1) + sizeof LOGTEXT_MARK);
+}
+
+void tail_reader_fini(struct tail_reader *r)
+{
+    buf_fini(&r->block);
+    buf_fini(&r->text);
+}
+
+void tail_reader_release(struct tail_reader *r)
+{
+    buf_release(&r->block, 0);
+    buf_release(&r->text, 0);
+}
+
+/* Reads up to len bytes at from into the block. How many, or a negative errno. */
+static ssize_t fill(struct tail_reader *r, const struct tail_file *file, uint64_t from, size_t len)
+{
+    int err = r->block.cap < r->block.max ? buf_reserve(&r->block, r->block.max) : 0;
+    if (err < 0)
+        return err;
+    ssize_t n = pread(file->fd, r->block.ptr, len < r->block.max ? len : r->block.max, (off_t)from);
+    if (n < 0)
+        return -errno;
+    r->block.len = (size_t)n;
+    stats_add(r->counts.read_bytes, n);
+    return n;
+}
+
+/* Length of NULs at the start: a hole that a truncation under a writer's offset leaves. */
+static size_t nul_len(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *at = p;
+    while (at < end && !*at)
+        at++;
+    return (size_t)(at - p);
+}
+
+/* Takes the lines of the block, about budget bytes of them; the file's position moves behind each. */
+static int take_lines(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t budget)
+{
+    const uint8_t *p = r->block.ptr, *end = p + r->block.len, *newline;
+    uint64_t start = file->pos, limit = start + budget;
+    for (; p < end && file->pos < limit && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1) {
+        size_t nuls = nul_len(p, newline);
+        int err = tail_line_take(r, log, file, file->pos + nuls,
+                                 (struct bytes){p + nuls, (size_t)(newline - p) - nuls});
+        if (err < 0)
+            return err;
+        file->pos = start + (uint64_t)(newline + 1 - r->block.ptr);
+    }
+    return 0;
+}
+
+/* Where the line at pos ends, looking on from where the last look ended; TAIL_NONE: not yet. */
+static uint64_t find_end(struct tail_reader *r, struct tail_file *file)
+{
+    if (file->scanned < file->pos)
+        file->scanned = file->pos;
+    while (file->scanned < file->size && file->scanned - file->pos < TAIL_MAX_LINE) {
+        ssize_t n = fill(r, file, file->scanned, r->block.max);
+        if (n <= 0)
+            return TAIL_NONE;
+        const uint8_t *newline = memchr(r->block.ptr, '\n', (size_t)n);
+        if (newline)
+            return file->scanned + (uint64_t)(newline - r->block.ptr);
+        file->scanned += (uint64_t)n;
+    }
+    return file->scanned - file->pos >= TAIL_MAX_LINE ? file->scanned : TAIL_NONE;
+}
+
+/* A line that is larger than the block: its begin is taken, the rest is passed over. */
+static int take_long_line(struct tail_reader *r, struct tail_log *log, struct tail_file *file,
+                          uint64_t *budget, bool *ret_found)
+{
+    uint64_t end = find_end(r, file);
+    *ret_found = end != TAIL_NONE;
+    if (end == TAIL_NONE)
+        return 0;
+    ssize_t n = fill(r, file, file->pos, r->block.max);
+    if (n < 0)
+        return (int)n;
+    int err = tail_line_take(r, log, file, file->pos, buf_bytes(&r->block));
+    if (err == 0)
+        file->pos = end + (end < file->size);
+    *budget -= *budget < r->max_line ? *budget : r->max_line;
+    return err;
+}
+
+static bool is_finished(const struct tail_reader *r, const struct tail_file *file, int64_t wait_ns)
+{
+    return !file->live && r->mono_ns - file->changed_ns >= wait_ns;
+}
+
+/* What stands behind the last newline: sent once nothing more can come. */
+static int take_rest(struct tail_reader *r, struct tail_log *log, struct tail_file *file,
+                     enum tail_result *ret_result)
+{
+    size_t nuls = nul_len(r->block.ptr, r->block.ptr + r->block.len);
+    if (!is_finished(r, file, r->linger_ns)) {
+        *ret_result = file->live ? TAIL_DONE : TAIL_WAIT;
+        return 0;
+    }
+    int err = tail_line_take(r, log, file, file->pos + nuls, bytes_skip(buf_bytes(&r->block), nuls));
+    if (err == 0)
+        file->pos = file->size;
+    *ret_result = TAIL_DONE;
+    return err;
+}
+
+/* The file was truncated or written anew: the rest of an open line went with it, so what there is of it is
+ * sent. */
+static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
+{
+    for (int s = 0; s < CRI_STREAMS; s++) {
+        int err = file->open_at[s] == TAIL_NONE ? 0 : tail_line_flush(r, log, file, s);
+        if (err < 0)
+            return err;
+    }
+    tail_file_restart(file);
+    return tail_file_look(file, r->mono_ns);
+}
+
+/* One block: reads, makes sure that it is of this file, takes its lines. */
+static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t *budget,
+                      enum tail_result *ret_result)
+{
+    uint64_t before = file->pos;
+    ssize_t n = fill(r, file, file->pos,
+                     file->size - file->pos < r->block.max ? file->size - file->pos : r->block.max);
+    int err = n < 0 ? (int)n : tail_file_check(file);
+    if (err == -ESTALE)
+        return restart(r, log, file);
+    if (err == 0 && !file->identity)
+        err = tail_file_identify(file, log->name);
+    if (err == 0)
+        err = take_lines(r, log, file, *budget);
+    *budget -= file->pos - before < *budget ? file->pos - before : *budget;
+    if (err < 0 || file->pos > before)
+        return err;
+    bool found = false;
+    if (r->block.len == r->block.max)
+        err = take_long_line(r, log, file, budget, &found);
+    else if (file->pos + r->block.len >= file->size && n > 0)
+        return take_rest(r, log, file, ret_result);
+    if (!found)
+        *ret_result = TAIL_DONE;
+    return err;
+}
+
+/* 0 with the result, or an error that ends the round. */
+static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t *budget,
+                     enum tail_result *ret_result)
+{
+    int err = 0;
+    *ret_result = TAIL_DONE;
+    if (file->fd < 0 && file->pos < file->size)
+        err = tail_file_reopen(file, log->folder);
+    if (err == 0 && file->fd >= 0)
+        err = tail_file_look(file, r->mono_ns);
+    if (err == -ESTALE && file->fd >= 0)
+        err = restart(r, log, file);
+    while (err == 0 && file->pos < file->size) {
+        uint64_t before = file->pos;
+        if (*budget == 0) {
+            *ret_result = TAIL_MORE;
+            return 0;
+        }
+        enum tail_result result = TAIL_MORE;
+        err = read_block(r, log, file, budget, &result);
+        *ret_result = result == TAIL_WAIT ? TAIL_WAIT : TAIL_DONE;
+        if (result != TAIL_MORE || (err == 0 && file->pos == before && file->identity))
+            break;
+    }
+    if (err == -EMSGSIZE)
+        *ret_result = TAIL_FULL;
+    else if (err < 0 && err != -ENOMEM)
+        stats_add(r->counts.errors, 1);
+    return err == -ENOMEM ? err : 0;
+}
+
+/* Sends lines that stayed open though no more of them will come. */
+static int flush(struct tail_reader *r, struct tail_log *log, struct tail_file *last,
+                 enum tail_result *ret_result)
+{
+    bool ended = log->ended || is_finished(r, last, 0);
+    for (int s = 0; s < CRI_STREAMS; s++) {
+        const struct tail_part *part = &log->streams[s].part;
+        if (!part->open || r->mono_ns - part->grown_ns < (ended ? r->linger_ns : r->part_wait_ns))
+            continue;
+        int err = tail_line_flush(r, log, last, s);
+        if (err == -EMSGSIZE)
+            *ret_result = TAIL_FULL;
+        if (err < 0)
+            return err == -EMSGSIZE ? 0 : err;
+    }
+    return 0;
+}
+
+/* Lines that were begun in an earlier file and are open as this one's turn comes. A stream that has an end in
+ * this file already is past them: they were sent. Else the file holds the rest, and its own end must not pass
+ * it. */
+static void carry_lines(struct tail_log *log, struct tail_file *file, const bool begun[CRI_STREAMS])
+{
+    for (int s = 0; s < CRI_STREAMS; s++) {
+        if (!begun[s] || !log->streams[s].part.open || file->open_at[s] != TAIL_NONE)
+            continue;
+        if (file->skip[s] > 0 && file->skip[s] >= file->pos)
+            tail_log_close_line(log, s);
+        else
+            file->open_at[s] = file->pos;
+    }
+}
+
+int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum tail_result *ret_result)
+{
+    struct bytes labels[PUSH_STREAMS];
+    struct tail_file *last = NULL;
+    bool begun[CRI_STREAMS] = {false};
+    enum tail_result result = TAIL_DONE;
+    int err = 0;
+    if (!log->recalled)
+        tail_recall(r, log);
+    for (int i = 0; i < PUSH_STREAMS; i++)
+        labels[i] = bytes_of_string(log->streams[i].labels);
+    push_begin_log(r->push, labels);
+    for (struct tail_file *f = log->files; f && err == 0 && result == TAIL_DONE; f = f->next) {
+        last = f;
+        carry_lines(log, f, begun);
+        err = read_file(r, log, f, &budget, &result);
+        for (int s = 0; s < CRI_STREAMS; s++)
+            begun[s] |= f->open_at[s] != TAIL_NONE;
+        if (result == TAIL_DONE && f->next && f->fd >= 0 &&
+            !is_finished(r, f, r->linger_ns < TAIL_MAX_PAUSE_NS ? r->linger_ns : TAIL_MAX_PAUSE_NS))
+            result = TAIL_WAIT;
+    }
+    if (err == 0 && last && result == TAIL_DONE)
+        err = flush(r, log, last, &result);
+    tail_line_settle(r, log);
+    int end_err = push_end_log(r->push);
+    *ret_result = result;
+    return err < 0 ? err : end_err;
+}
+
+/* The file that the next line comes from, or the last one before it when that is read from its start. */
+static struct tail_file *recalled_file(struct tail_log *log)
+{
+    struct tail_file *found = NULL;
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        if (f->fd >= 0 && f->pos > 0)
+            found = f;
+        if (f->pos < f->size)
+            break;
+    }
+    return found;
+}
+
+void tail_recall(struct tail_reader *r, struct tail_log *log)
+{
+    struct tail_file *file = recalled_file(log);
+    bool open[CRI_STREAMS] = {false};
+    log->recalled = true;
+    if (!file)
+        return;
+    uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
+    if (fill(r, file, from, (size_t)(file->pos - from)) <= 0)
+        return;
+    const uint8_t *p = r->block.ptr, *end = p + r->block.len, *newline;
+    bool whole = from == 0;
+    for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
+        struct cri_line line;
+        if (!whole || cri_parse(&r->clock, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
+            continue;
+        if (!line.partial && !open[line.stream])
+            tail_line_remember(&log->streams[line.stream], line.time_ns, line.text);
+        open[line.stream] = line.partial;
+    }
+}

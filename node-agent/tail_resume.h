@@ -1,0 +1,28 @@
+/* tail_resume.h - where reading goes on after a gateway answered resume.
+ *
+ * When the buffer is another one and did not take over what the former held, everything not known delivered
+ * is read again; what is no longer in the files is counted. Then C is the larger of the agent's own and what
+ * that buffer has committed of each file, unless the batch in flight goes on in the same buffer. Loop thread
+ * only.
+ */
+#ifndef NODE_AGENT_TAIL_RESUME_H
+#define NODE_AGENT_TAIL_RESUME_H
+
+#include "node-agent/tail.h"
+#include "proto/wire.h"
+
+struct tail_resumed {
+    bool rewound;  /* what was not delivered is read again */
+    bool drop;     /* the batch in flight is not to be sent: its lines are read again */
+    uint64_t gone; /* lines not known delivered that are no longer in any file (as far as counted) */
+    bool moved;    /* positions changed: offsets are worth saving */
+};
+
+/* tail_resume: applies the answer to the offsets and to every log's position. */
+struct tail_resumed tail_resume(struct tail *tail, struct offsets *offsets,
+                                const struct wire_resume_reply *reply, bool handed_over, bool has_in_flight);
+
+/* tail_reset_all: every log is read on from what is committed. */
+void tail_reset_all(struct tail *tail, const struct offsets *offsets);
+
+#endif
