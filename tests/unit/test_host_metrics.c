@@ -101,11 +101,12 @@ static char *drain(size_t *ret_times)
     buf_fini(&raw);
     const char *last = "";
     *ret_times = 0;
-    for (const char *at = strchr(text, '@'); at; at = strchr(at + 1, '@'))
-        if (strncmp(at, last, 14) != 0) {
-            last = at;
-            ++*ret_times;
-        }
+    for (const char *end = strchr(text, '\n'); end; end = strchr(end + 1, '\n')) {
+        const char *time = end - 14; /* @ and 13 digits */
+        assert_true(time > text && *time == '@');
+        *ret_times += strncmp(time, last, 14) != 0;
+        last = time;
+    }
     return text;
 }
 

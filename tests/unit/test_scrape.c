@@ -260,6 +260,11 @@ static bool has_gone(void)
     return came("job=k pod=p1 stale@");
 }
 
+static bool never(void)
+{
+    return false;
+}
+
 static void test_scrape_takes_assigned_targets_and_leaves_them(void **state)
 {
     (void)state;
@@ -290,7 +295,7 @@ static void test_scrape_takes_assigned_targets_and_leaves_them(void **state)
     assert_false(came("stale@"));
     scrape_set_targets(scrape, &(struct assignment){.unchanged = true});
     assert_int_equal(scrape_count(scrape), 1);
-    is_enough = has_gone;
+    is_enough = never; /* the loop does not run now */
     scrape_set_targets(scrape, &(struct assignment){.target_count = 0});
     assert_int_equal(scrape_count(scrape), 0);
     assert_true(came("__name__=a instance=") && has_gone());
