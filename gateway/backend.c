@@ -92,8 +92,10 @@ static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_
     struct buffer_row *rows;
     struct lane *lane;
     size_t count;
-    if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns)
+    if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns) {
+        b->slots.paced_until_ns = 0; /* a request that ends, or the thread's own tick, comes here again */
         return NULL;
+    }
     int err = slots_take(&b->slots, free_lanes, now_ns, &rows, &count);
     if (err < 0 || count == 0) {
         if (err < 0)
