@@ -5,7 +5,7 @@
  * request stays valid until it was answered or its connection closed, which on_gone tells). Limits on
  * everything: header bytes, body bytes before and after decompression, connections, idle and whole-request
  * time; all bodies together (in_flight_bytes: past it 503 with Retry-After). HTTP/2 joins the same interface
- * later. Loop thread only.
+ * later. Loop thread only; SIGPIPE must be ignored (loop_init does).
  *
  *   READING_HEAD -> READING_BODY -> ANSWERING -> (keep-alive) READING_HEAD | CLOSING
  */

@@ -279,8 +279,6 @@ int door_pipes(const struct door *door)
 void door_close(struct door *door)
 {
     atomic_store(&door->is_closed, true);
-    for (size_t i = 0; i < door->listener_count; i++)
-        nng_listener_close(door->listeners[i]);
     for (int i = 0; i < DOOR_DESKS; i++)
         if (door->stations[i].aio)
             nng_aio_stop(door->stations[i].aio); /* waits for its callback; REP receives may be cancelled */

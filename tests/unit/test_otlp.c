@@ -361,6 +361,7 @@ static void test_otlp_tells_the_client_that_the_gateway_refused(void **state)
 
 int main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as in the programs */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
