@@ -33,7 +33,8 @@ enum buffer_when_full {
 struct buffer_options {
     const char *folder; /* made when missing; the file is folder/<signal>.db */
     enum telemetry signal;
-    int64_t quota_bytes;  /* of file and WAL together; batches stop 2 % below it */
+    int64_t quota_bytes; /* of file and WAL together; batches stop 2 % below it. At most 95 % of the volume is
+                            used, whatever it says */
     int64_t retention_ms; /* rows delivered everywhere are kept so long, as far as the quota has room */
     enum buffer_when_full when_full;
     const char *const *backends; /* names of the signal's backends, count of them */
@@ -57,8 +58,7 @@ const char *buffer_id(const struct buffer *buffer);
 /* buffer_slot: the slot of an origin: FNV-1a 64 of its name mod BUFFER_SLOTS. Pure. */
 int buffer_slot(const char *origin);
 
-/* ---- writing: batches
- * ------------------------------------------------------------------------------------------- */
+/* ---- writing: batches */
 
 enum buffer_outcome {
     BUFFER_COMMITTED, /* durable now */
@@ -104,15 +104,18 @@ struct buffer_resume {
     struct mailbox *reply_to;
     char *origin; /* owned by the caller */
     struct boot boot;
-    int error;               /* out */
-    struct buffer_end *ends; /* out, malloc'ed, each with its file; the opener frees */
+    const char *held_buffer_id; /* whose acknowledgements the sender's offsets hold: "" none, NULL not known.
+                                   When it is this buffer, the next batch tells missing_seqs; when it is
+                                   another, the sender reads again what it does not know delivered, so that a
+                                   hand-over no longer holds delivered_seq. Owned by the caller */
+    int error;                  /* out */
+    struct buffer_end *ends;    /* out, malloc'ed, each with its file; the opener frees */
     size_t end_count;
     struct buffer_standing standing; /* out; of boot */
 };
 void buffer_resume(struct buffer *buffer, struct buffer_resume *resume);
 
-/* ---- writing: what fan-out settles
- * ------------------------------------------------------------------------------- */
+/* ---- writing: what fan-out settles */
 
 enum buffer_cause { /* values are on disk */
                     BUFFER_DELIVERED = 0,
@@ -162,8 +165,10 @@ struct buffer_settlement {
 };
 void buffer_settle(struct buffer *buffer, struct buffer_settlement *settlement);
 
-/* buffer_row_count_handed: marks one row as handed over for all backends that it is still owed to, in commit
- * order of its slot (rule 5); delivered_seq does not pass it. */
+/* buffer_hand_over: marks one row as handed over for all backends that it is still owed to (rule 5); readers
+ * no longer see it. The delivered_seq of its origin stays below it until the origin resumes from another
+ * buffer. Its number is given back: should the row return from where it went, it is new here. Error -ENOENT:
+ * no such row. */
 struct buffer_handed {
     struct letter letter;
     struct mailbox *reply_to;
@@ -172,8 +177,7 @@ struct buffer_handed {
 };
 void buffer_hand_over(struct buffer *buffer, struct buffer_handed *handed);
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- reading */
 
 struct buffer_row {
     int64_t id;
@@ -213,18 +217,25 @@ int buffer_reader_postings(struct buffer_reader *reader,
 int64_t buffer_newest(const struct buffer *buffer, int slot);
 
 /* buffer_on_commit: fn(ctx) is called on the writer's thread after every commit that added rows. At most
- * BUFFER_MAX_BACKENDS + 8; set before the first append. */
+ * BUFFER_MAX_BACKENDS + 8. fn must not call buffer_on_commit or buffer_off_commit. Any thread. */
 void buffer_on_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 
-/* ---- the operator's view
- * -------------------------------------------------------------------------------------------- */
+/* buffer_off_commit: takes that back; when it returns, fn is not called with ctx any more. Unknown ones are
+ * fine. Any thread but the writer's. */
+void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
+
+/* ---- the operator's view */
 
 struct buffer_state { /* any thread; a snapshot */
     int64_t file_bytes, wal_bytes, quota_bytes;
     int64_t rows;
     uint64_t accepted_records, repeated_batches, full_answers, damaged_rows;
     int64_t commits, committed_batches, committed_bytes, commit_ns; /* for rates and mean latency */
-    int last_error; /* 0, or the negative errno of the last failed commit */
+    int64_t refused_bytes;                                          /* payloads kept in `refused` */
+    uint64_t refused_forgotten;            /* records that went from there, oldest first, past its limit */
+    char wal_reader[BATCH_MAX_ORIGIN + 1]; /* who keeps the WAL from being written back once it is past its
+                                              limit: a backend's name or "pid N (command)"; "" nobody */
+    int last_error;                        /* 0, or the negative errno of the last failed commit */
     bool can_commit;
 };
 void buffer_get_state(struct buffer *buffer, struct buffer_state *ret_state);

@@ -49,21 +49,23 @@ struct conf_list {
 struct conf_option {
     const char *key; /* NULL ends a table */
     enum conf_type type;
-    size_t offset;            /* in the struct that the table describes */
-    const char *fallback;     /* default, as it would stand in the file (also substituted); NULL: required for
-                                 scalars, empty for the others */
-    int64_t min, max;         /* of INT, DURATION (ms), SIZE; both 0: no bound but >= 0 */
-    const char *const *names; /* of ENUM */
+    size_t offset;                     /* in the struct that the table describes */
+    const char *fallback;              /* of single values: the default, as it would stand in the file (also
+                                          substituted); NULL: required. The others are empty by default. */
+    int64_t min, max;                  /* of INT, DURATION (ms), SIZE; both 0: no bound but >= 0 */
+    const char *const *names;          /* of ENUM */
     const struct conf_option *options; /* of SECTION and LIST */
     size_t size;                       /* of LIST */
+    bool secret;                       /* of MAP: values are shown as <secret> (request headers) */
     const char *help; /* a sentence for the reference; with the unit where the type has none */
 };
 
 struct conf_memory; /* owns all that was read */
 
-/* conf_load: reads path into *config (a struct described by table; zeroed first). 0 with *ret_memory set, or
- * a negative errno with one message a line in errors (a buffer the caller initialised). A file may be empty.
- */
+/* conf_load: reads path (at most 1 MiB) into *config, a struct described by table: every field that the table
+ * names is set, others are left alone. 0 with *ret_memory set, or a negative errno with one message a line in
+ * errors (a buffer the caller initialised), as many as there are, and *config not to be used. A file may be
+ * empty; a key given without a value is an error for single values and empty for the others. */
 int conf_load(const char *path, const struct conf_option *table, void *config,
               struct conf_memory **ret_memory, struct buf *errors);
 
@@ -78,7 +80,7 @@ void conf_free(struct conf_memory *memory);
  * keys with dots, list elements as key[].sub). */
 int conf_write_reference(const struct conf_option *table, struct buf *out);
 
-/* conf_print: appends the configuration in force as YAML, secrets masked. */
+/* conf_print: appends the configuration in force as YAML, secrets masked (passwords within URLs too). */
 int conf_print(const struct conf_option *table, const void *config, struct buf *out);
 
 /* conf_parse_duration: "1m30s" to ms. 0 or -EINVAL. */

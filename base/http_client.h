@@ -27,7 +27,7 @@ struct http_client_options {
     int port;
     const char *target;  /* path and query; copied */
     const char *headers; /* further "Name: value\r\n" lines; copied; may be NULL */
-    size_t body_bytes;   /* limit after decompression */
+    size_t body_bytes;   /* limit after decompression; 0: 32 MiB */
 };
 
 /* http_client_new: 0 with *ret_client or a negative errno. */

@@ -5,7 +5,7 @@
  * request stays valid until it was answered or its connection closed, which on_gone tells). Limits on
  * everything: header bytes, body bytes before and after decompression, connections, idle and whole-request
  * time; all bodies together (in_flight_bytes: past it 503 with Retry-After). HTTP/2 joins the same interface
- * later. Loop thread only.
+ * later. Loop thread only; SIGPIPE must be ignored (loop_init does).
  *
  *   READING_HEAD -> READING_BODY -> ANSWERING -> (keep-alive) READING_HEAD | CLOSING
  */
@@ -35,8 +35,9 @@ struct http_limits {
     int request_ms;         /* from the first byte of a head to the last of the body; 0: 30 s */
 };
 
-/* http_server_new: routes and ctx are borrowed for the server's life. address is "host:port" (port 0: any) or
- * "unix:/path". 0 with *ret_server, or a negative errno (bind, listen). */
+/* http_server_new: routes and ctx are borrowed for the server's life. address is "host:port" (port 0: any;
+ * "[::1]:port", ":port") or "unix:/path" (mode 0600; a socket that nobody listens on any more is replaced).
+ * HEAD is served by a path's GET. 0 with *ret_server, or a negative errno (bind, listen). */
 int http_server_new(uv_loop_t *loop, const char *address, const struct http_route *routes, void *ctx,
                     const struct http_limits *limits, struct http_server **ret_server);
 
@@ -46,7 +47,8 @@ int http_server_port(const struct http_server *server);
 /* http_server_stop: stops accepting; idle connections close, the others after their answer. */
 void http_server_stop(struct http_server *server);
 
-/* http_server_close: closes everything and frees the server (asynchronously, on the loop). NULL is fine. */
+/* http_server_close: closes everything and frees the server (asynchronously, on the loop). All its requests
+ * are invalid from here on; neither a route nor on_gone is called any more. NULL is fine. */
 void http_server_close(struct http_server *server);
 
 /* The request. Everything borrowed until it is answered. */
@@ -67,8 +69,9 @@ const char *http_request_param(const struct http_request *request, const char *n
  */
 uint8_t *http_request_take_body(struct http_request *request, size_t *ret_len);
 
-/* http_request_on_gone: fn(ctx) when the connection closes before the answer; the request is invalid after
- * it. */
+/* http_request_on_gone: fn(ctx) from the loop when the connection closed before the answer; the request is
+ * invalid after it. Without it the request stays valid and its answer goes nowhere. A peer that only ended
+ * its own side (half-closed) still gets its answer. */
 void http_request_on_gone(struct http_request *request, void (*fn)(void *ctx), void *ctx);
 
 /* http_answer: sends status, "Name: value\r\n" lines (may be NULL) and a body (copied), ends the request. */

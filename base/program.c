@@ -1,13 +1,14 @@
 #include "base/program.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 static int tell_usage(const struct program *program, FILE *to, int status)
 {
     fprintf(to,
-            "usage: %s [run] [--config FILE]    default: %s\n"
+            "usage: %s [run] [[--config] FILE]    default: %s\n"
             "       %s check CONFIG\n"
             "       %s version\n",
             program->name, program->default_config, program->name, program->name);
@@ -43,6 +44,8 @@ static int run(const struct program *program, int argc, char **argv)
             path = argv[i] + 9;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             path = argv[++i];
+        else if (argv[i][0] != '-' && i == argc - 1)
+            path = argv[i];
         else
             return tell_usage(program, stderr, STATUS_USAGE);
     }
@@ -58,7 +61,17 @@ static int run_verb(const struct program *program, int argc, char **argv)
     return tell_usage(program, stderr, STATUS_USAGE);
 }
 
-int program_main(const struct program *program, int argc, char **argv)
+/* The program as it is on disk now, so that an upgrade in place takes effect too; else the file it was
+ * started from. */
+static int start_anew(char **argv)
+{
+    execvp(argv[0], argv);
+    execv("/proc/self/exe", argv);
+    perror(argv[0]);
+    return STATUS_FAILED;
+}
+
+static int dispatch(const struct program *program, int argc, char **argv)
 {
     if (argc < 2 || argv[1][0] == '-') {
         if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
@@ -72,4 +85,10 @@ int program_main(const struct program *program, int argc, char **argv)
     if (strcmp(argv[1], "check") == 0)
         return argc == 3 ? check(program, argv[2]) : tell_usage(program, stderr, STATUS_USAGE);
     return run_verb(program, argc - 1, argv + 1);
+}
+
+int program_main(const struct program *program, int argc, char **argv)
+{
+    int status = dispatch(program, argc, argv);
+    return status == PROGRAM_RELOAD ? start_anew(argv) : status;
 }

@@ -1,6 +1,6 @@
 /* program.h - the command line that both programs share: verbs, --config, --help.
  *
- *   NAME [run] [--config FILE]     runs until SIGTERM or SIGINT
+ *   NAME [run] [[--config] FILE]   runs until SIGTERM or SIGINT
  *   NAME check CONFIG              reads the configuration, says what is wrong with it
  *   NAME version
  *   NAME VERB ...                  the program's own further verbs
@@ -12,6 +12,9 @@
 
 #include "base/buf.h"
 #include "base/conf.h"
+
+/* What run returns to be started anew, in the same process and with the same command line. */
+enum { PROGRAM_RELOAD = 64 };
 
 struct program_verb {
     const char *name; /* NULL ends the table */

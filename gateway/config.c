@@ -42,7 +42,7 @@ static const struct conf_option backend_options[] = {
     {"url", CONF_STRING, BACKEND(url), NULL,
      .help = "Whole URL, for example http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push, "
              "http://jaeger:4318/v1/traces."},
-    {"headers", CONF_MAP, BACKEND(headers), .help = "Further request headers."},
+    {"headers", CONF_MAP, BACKEND(headers), .secret = true, .help = "Further request headers."},
     {"tenant", CONF_STRING, BACKEND(tenant), "", .help = "Sent as X-Scope-OrgID."},
     {"basic_auth", CONF_SECTION, BACKEND(basic_auth), .options = basic_auth_options,
      .help = "HTTP basic authentication."},

@@ -32,7 +32,7 @@ struct fanout_view {
     char last_error[256];      /* "" none since the last delivery */
     bool away;
 };
-/* fanout_views: fills at most most views, returns how many there are. Any thread. */
+/* fanout_views: fills at most most views, returns how many it filled. Any thread. */
 size_t fanout_views(struct fanout *fanout, struct fanout_view *views, size_t most);
 
 #endif

@@ -7,38 +7,40 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
-#include "gateway/tap.h"
 #include "gateway/web.h"
 
-enum { ERRORS_MAX = 64 * 1024, RELOAD_WAIT_MS = 5000 };
+enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
 
 struct gateway {
     struct loop loop;
-    const char *config_path;       /* borrowed from the command line */
+    const char *config_path; /* borrowed from the command line */
     struct gateway_config config;
-    struct conf_memory *memory;    /* owned; what config points into */
-    struct stats *stats;           /* owned */
+    struct conf_memory *memory;              /* owned; what config points into */
+    struct stats *stats;                     /* owned */
     struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
-    struct fanout *fanout;         /* owned */
-    struct pods *pods;             /* owned */
-    struct receive *receive;       /* owned */
-    struct tap *tap;               /* owned */
-    struct web *web;               /* owned */
+    struct fanout *fanout;                   /* owned */
+    struct pods *pods;                       /* owned */
+    struct receive *receive;                 /* owned */
+    struct web *web;                         /* owned */
     struct web_parts parts;
     uv_timer_t drain_timer;
     bool drain_timer_is_open;
+    bool reloading; /* the drain ends in a new start instead of an exit */
+    bool stopped;
 };
 
 /* Which words a start-up failure deserves; errors may hold more than one line. */
 static int tell_failure(const char *what, int err, const struct buf *errors)
 {
     char words[1024];
-    snprintf(words, sizeof words, "%.*s", errors ? (int)errors->len : 0, errors && errors->len ? (const char *)errors->ptr : "");
+    snprintf(words, sizeof words, "%.*s", errors ? (int)errors->len : 0,
+             errors && errors->len ? (const char *)errors->ptr : "");
     char quoted[1100];
     log_error("the gateway does not start", "part=%s error=\"%s\" words=%s", what, strerror(-err),
               log_quote(words, quoted, sizeof quoted));
@@ -67,8 +69,8 @@ static int open_buffer(struct gateway *gw, enum telemetry signal)
     if (err < 0)
         tell_failure(telemetry_name(signal), err, &errors);
     else if (errors.len)
-        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal), (int)errors.len - 1,
-                 (const char *)errors.ptr);
+        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal),
+                 (int)errors.len - 1, (const char *)errors.ptr);
     buf_fini(&errors);
     return err;
 }
@@ -87,7 +89,8 @@ static int start_receive(struct gateway *gw)
 {
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
-    int err = receive_new(&gw->loop, &gw->config, gw->buffers, gw->stats, pods_assignments(gw->pods), &gw->receive, &errors);
+    int err = receive_new(&gw->loop, &gw->config, gw->buffers, gw->stats, pods_assignments(gw->pods),
+                          &gw->receive, &errors);
     if (err < 0)
         tell_failure("agents.listen", err, &errors);
     buf_fini(&errors);
@@ -96,13 +99,13 @@ static int start_receive(struct gateway *gw)
 
 static int start_pages(struct gateway *gw)
 {
-    gw->parts = (struct web_parts){.loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
+    gw->parts = (struct web_parts){
+        .loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
     memcpy(gw->parts.buffers, gw->buffers, sizeof gw->buffers);
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
         return tell_failure("web.listen", err, NULL);
-    err = tap_new(&gw->loop, gw->config.control_socket, gw->buffers, &gw->tap);
-    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
+    return 0;
 }
 
 /* The order is the spec: what is durable first, who fills it last. */
@@ -124,13 +127,15 @@ static int start(struct gateway *gw)
 /* What was posted is waited for before the buffers close; what is not posted stays in them. */
 static void stop(struct gateway *gw)
 {
+    if (gw->stopped)
+        return;
+    gw->stopped = true;
     if (gw->drain_timer_is_open)
         uv_close((uv_handle_t *)&gw->drain_timer, NULL);
     web_close(gw->web);
-    tap_close(gw->tap);
     receive_close(gw->receive);
     pods_close(gw->pods);
-    fanout_stop(gw->fanout, RELOAD_WAIT_MS);
+    fanout_stop(gw->fanout, ANSWERS_WAIT_MS);
     loop_end(&gw->loop);
 }
 
@@ -148,9 +153,10 @@ static void on_drain_timeout(uv_timer_t *timer)
     stop(gw);
 }
 
-static void on_stop(void *ctx)
+static void drain(struct gateway *gw)
 {
-    struct gateway *gw = ctx;
+    if (gw->parts.draining)
+        return;
     log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
     gw->parts.draining = true;
     uv_timer_init(&gw->loop.uv, &gw->drain_timer);
@@ -158,6 +164,13 @@ static void on_stop(void *ctx)
     gw->drain_timer_is_open = true;
     uv_timer_start(&gw->drain_timer, on_drain_timeout, (uint64_t)gw->config.drain_timeout_ms, 0);
     receive_drain(gw->receive, on_drained, gw);
+}
+
+static void on_stop(void *ctx)
+{
+    struct gateway *gw = ctx;
+    gw->reloading = false;
+    drain(gw);
 }
 
 static int load(const char *path, struct gateway_config *config, struct conf_memory **ret_memory)
@@ -170,7 +183,42 @@ static int load(const char *path, struct gateway_config *config, struct conf_mem
     return err;
 }
 
-static void on_reload(void *ctx);
+/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
+ */
+static void on_reload(void *ctx)
+{
+    struct gateway *gw = ctx;
+    struct gateway_config config;
+    struct conf_memory *memory;
+    if (load(gw->config_path, &config, &memory) < 0) {
+        log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
+        return;
+    }
+    conf_free(memory);
+    log_info("reloading", "file=%s", gw->config_path);
+    gw->reloading = true;
+    drain(gw);
+}
+
+static int run(struct gateway *gw)
+{
+    int err = loop_init(&gw->loop, (struct loop_callbacks){on_stop, on_reload, gw});
+    if (err < 0)
+        return err;
+    err = start(gw);
+    if (err < 0)
+        stop(gw);
+    else
+        log_info("the gateway runs", "version=%s name=%s web=%s", TRIBUTARY_VERSION, gw->config.name,
+                 gw->config.web.listen);
+    loop_run(&gw->loop);
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        if (gw->buffers[s])
+            buffer_close(gw->buffers[s]);
+    }
+    loop_fini(&gw->loop);
+    return err;
+}
 
 int gateway_run(const char *config_path)
 {
@@ -182,27 +230,11 @@ int gateway_run(const char *config_path)
     if (err == 0) {
         log_set_level((enum log_level)gw->config.log_level);
         gw->stats = gateway_metrics_new();
-        err = loop_init(&gw->loop, (struct loop_callbacks){on_stop, on_reload, gw});
+        err = gw->stats ? run(gw) : -ENOMEM;
     }
-    if (err < 0) {
-        conf_free(gw->memory);
-        stats_free(gw->stats);
-        free(gw);
-        return 1;
-    }
-    err = start(gw);
-    if (err < 0)
-        stop(gw);
-    else
-        log_info("the gateway runs", "version=%s name=%s web=%s", TRIBUTARY_VERSION, gw->config.name, gw->config.web.listen);
-    loop_run(&gw->loop);
-    for (int s = 0; s < TELEMETRY_COUNT; s++)
-        if (gw->buffers[s])
-            buffer_close(gw->buffers[s]);
-    loop_fini(&gw->loop);
+    int status = err < 0 ? 1 : gw->reloading ? PROGRAM_RELOAD : 0;
     stats_free(gw->stats);
     conf_free(gw->memory);
     free(gw);
-    log_info("the gateway ends", NULL);
-    return err < 0 ? 1 : 0;
+    return status;
 }

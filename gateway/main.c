@@ -2,7 +2,6 @@
 #include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
-#include "gateway/tap_command.h"
 
 static int check(const char *path, struct buf *errors)
 {
@@ -15,7 +14,6 @@ static int check(const char *path, struct buf *errors)
 }
 
 static const struct program_verb verbs[] = {
-    {"tap", TAP_COMMAND_USAGE, tap_command_main},
     {0},
 };
 

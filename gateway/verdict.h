@@ -32,6 +32,19 @@ enum verdict verdict_of(enum backend_kind kind, const struct verdict_answer *ans
  * out of bounds. */
 bool verdict_is_out_of_order(struct bytes body);
 
+/* verdict_is_of_backend: 401, 403, 404, 405, 407, redirects and what is no final HTTP status: such an answer
+ * speaks of the backend whatever the data is. */
+bool verdict_is_of_backend(int status);
+
+/* verdict_may_be_data: of a VERDICT_RETRY: the answer may be the data's fault when it stays while others get
+ * through: 5xx, and Loki's limit of active streams (which no waiting brings down). */
+bool verdict_may_be_data(enum backend_kind kind, const struct verdict_answer *answer);
+
+/* verdict_leaves_doubt: the answer came from something between, which does not know whether the backend took
+ * the request: 502 and 504. */
+bool verdict_leaves_doubt(int status);
+
+/* verdict_name: "delivered", "retry", "too_large", "refused", "away". */
 const char *verdict_name(enum verdict verdict);
 
 #endif

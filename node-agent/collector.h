@@ -12,7 +12,7 @@
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_UNTYPED };
 
 /* Where a collector puts its samples: remote write as shipped, or the text exposition. Label pairs as name,
- * value, ..., NULL. */
+ * value, ..., NULL; labels may be NULL for none. All strings are borrowed during the call. */
 struct metric_sink {
     void (*sample)(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
                    const char *const *labels, double value);
@@ -31,5 +31,16 @@ struct collector {
 };
 
 extern const struct collector *const collectors[]; /* NULL ends */
+
+/* collector_emit: a sample without labels. */
+static inline void collector_emit(struct metric_sink *sink, const char *name, enum metric_type type,
+                                  const char *help, double value)
+{
+    sink->sample(sink, name, type, help, NULL, value);
+}
+
+/* collector_run: one update, followed by node_scrape_collector_duration_seconds and _success of the
+ * collector. Returns what update returned. */
+int collector_run(const struct collector *collector, void *state, struct metric_sink *sink);
 
 #endif

@@ -56,6 +56,8 @@
     X(OTLP_REQUESTS, "tributary_agent_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",    \
       "signal", "code")                                                                                      \
     X(OTLP_RECORDS, "tributary_agent_otlp_records_total", STATS_COUNTER, 1, "Spans received.", "signal")     \
+    X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
+      "Spans in flight whose client was told to retry: the backend may get them twice.", "signal")           \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_agent_loop_lag_seconds", STATS_GAUGE, 1e-9,                                       \
       "How late the event loop's last tick was.")

@@ -60,6 +60,7 @@ struct wire_resume_reply {
     enum wire_answer answer;
     uint32_t retry_after_ms;
     char reason[WIRE_MAX_TEXT];
+    char next_buffer_id[64]; /* of WIRE_DRAINING, as in wire_reply */
     char buffer_id[64];
     struct wire_end *ends; /* owned; wire_resume_reply_fini frees */
     size_t end_count;
@@ -80,8 +81,10 @@ int wire_encode_resume(const struct wire_resume *resume, struct buf *out);
 int wire_encode_resume_reply(const struct wire_resume_reply *reply, struct buf *out);
 
 /* wire_decode_batch: payload borrows from frame: the caller sets payload_owner and payload_release when the
- * frame's memory goes with the batch. Checks version, limits and that crc matches the payload (-EILSEQ when
- * not). */
+ * frame's memory goes with the batch. Checks version (-EPROTONOSUPPORT), structure (-EBADMSG), counts
+ * (-E2BIG), values (-EINVAL: no or unprintable origin, number 0, a format that is not of the signal), that
+ * crc matches the payload (-EILSEQ). The other decoders have the same errors; all leave their output alone
+ * when they fail. */
 int wire_decode_batch(struct bytes frame, struct batch **ret_batch);
 int wire_decode_reply(struct bytes frame, struct wire_reply *ret_reply);
 int wire_decode_resume(struct bytes frame, struct wire_resume *ret_resume);

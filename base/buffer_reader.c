@@ -1,0 +1,369 @@
+#include "base/buffer_reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crc32c.h"
+
+#define COLUMNS                                                                                              \
+    "id, slot, origin, boot_id, boot_started, format, seq, records, raw_bytes, payload_bytes, "              \
+    "largest_stream_bytes, "                                                                                 \
+    "earliest, latest, committed_at, crc, handed_over, goes_back FROM batch "
+#define OWED "(?3 IS NULL OR owed IS NULL OR instr(owed, ?3)) "
+
+#define STATEMENTS(X)                                                                                        \
+    X(BEGIN, "BEGIN")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                      \
+    X(BACKEND, "SELECT id FROM backend WHERE name = ?1 AND until IS NULL")                                   \
+    X(CURSORS, "SELECT slot, row FROM cursor WHERE backend = ?1")                                            \
+    X(NEXT, "SELECT " COLUMNS "WHERE slot = ?1 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")                 \
+    X(NEXT_OF_ANY, "SELECT " COLUMNS "WHERE ?1 < 0 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")             \
+    X(CRC, "SELECT crc FROM batch WHERE id = ?1")                                                            \
+    X(POSTINGS, "SELECT key, note FROM posting WHERE backend = ?1")                                          \
+    X(LEDGER,                                                                                                \
+      "SELECT accepted, delivered, repeated, refused, overtaken, unresolved, dropped, handed_over FROM "     \
+      "backend WHERE id = ?1")                                                                               \
+    X(BACKLOG,                                                                                               \
+      "SELECT sum(r.records), count(*), sum(r.payload_bytes), min(r.committed_at) FROM cursor c CROSS JOIN " \
+      "batch r ON r.slot = c.slot AND r.id > c.row WHERE c.backend = ?1 AND (r.owed IS NULL OR "             \
+      "instr(r.owed, ?2))")
+
+#define X(id, text) SQL_##id,
+enum { STATEMENTS(X) SQL_COUNT };
+#undef X
+#define X(id, text) text,
+static const char *const texts[] = {STATEMENTS(X)};
+#undef X
+
+struct buffer_reader {
+    struct buffer *buffer;      /* borrowed */
+    struct buffer_reader *next; /* under the buffer's state_lock */
+    sqlite3 *db;
+    sqlite3_stmt *sql[SQL_COUNT];
+    char *name; /* owned; the backend or "tap" */
+    char *key;  /* owned; ",ID,": how a row's owed names the backend; NULL without one */
+    int64_t backend;
+    _Atomic int64_t reading_since_ns; /* monotonic; 0: in no transaction */
+};
+
+#define bind(reader, statement, ...) buffer_sql_bind((reader)->sql[SQL_##statement], __VA_ARGS__)
+
+static void enter(struct buffer_reader *reader)
+{
+    atomic_store_explicit(&reader->reading_since_ns, clock_mono_ns(), memory_order_relaxed);
+}
+
+static void leave(struct buffer_reader *reader)
+{
+    atomic_store_explicit(&reader->reading_since_ns, 0, memory_order_relaxed);
+}
+
+/* ---- opening */
+
+static int find_backend(struct buffer_reader *reader, const char *backend)
+{
+    if (!backend)
+        return 0;
+    int err = buffer_sql_number(bind(reader, BACKEND, "t", backend), 0, &reader->backend);
+    if (err == 0 && reader->backend == 0)
+        err = -ENOENT;
+    if (err == 0 && asprintf(&reader->key, ",%lld,", (long long)reader->backend) < 0) {
+        reader->key = NULL;
+        err = -ENOMEM;
+    }
+    return err;
+}
+
+static int open_db(struct buffer_reader *reader, const char *backend)
+{
+    int err = buffer_sql_open(reader->buffer->path, SQLITE_OPEN_READWRITE, &reader->db);
+    if (err == 0)
+        err = buffer_sql_exec(reader->db,
+                              "PRAGMA query_only=ON; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"
+                              "PRAGMA wal_autocheckpoint=0;");
+    if (err == 0)
+        err = buffer_sql_prepare(reader->db, texts, SQL_COUNT, reader->sql);
+    return err < 0 ? err : find_backend(reader, backend);
+}
+
+static void free_reader(struct buffer_reader *reader)
+{
+    buffer_sql_finalize(reader->sql, SQL_COUNT);
+    sqlite3_close(reader->db);
+    free(reader->name);
+    free(reader->key);
+    free(reader);
+}
+
+int buffer_reader_open(struct buffer *buffer, const char *backend, struct buffer_reader **ret_reader)
+{
+    struct buffer_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return -ENOMEM;
+    reader->buffer = buffer;
+    reader->name = strdup(backend ? backend : "tap");
+    int err = reader->name ? open_db(reader, backend) : -ENOMEM;
+    if (err < 0) {
+        free_reader(reader);
+        return err;
+    }
+    pthread_mutex_lock(&buffer->state_lock);
+    reader->next = buffer->readers;
+    buffer->readers = reader;
+    pthread_mutex_unlock(&buffer->state_lock);
+    *ret_reader = reader;
+    return 0;
+}
+
+void buffer_reader_close(struct buffer_reader *reader)
+{
+    if (!reader)
+        return;
+    struct buffer *buffer = reader->buffer;
+    pthread_mutex_lock(&buffer->state_lock);
+    struct buffer_reader **at = &buffer->readers;
+    while (*at && *at != reader)
+        at = &(*at)->next;
+    if (*at)
+        *at = reader->next;
+    pthread_mutex_unlock(&buffer->state_lock);
+    free_reader(reader);
+}
+
+/* ---- rows
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static int io_error(int err)
+{
+    return err == -ENOENT || err == -ENOMEM ? err : -EIO;
+}
+
+int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFFER_SLOTS])
+{
+    sqlite3_stmt *row = bind(reader, CURSORS, "i", reader->backend);
+    int got;
+    memset(ret_cursors, 0, BUFFER_SLOTS * sizeof *ret_cursors);
+    enter(reader);
+    while ((got = buffer_sql_row(row)) > 0) {
+        int64_t slot = sqlite3_column_int64(row, 0);
+        if (slot >= 0 && slot < BUFFER_SLOTS)
+            ret_cursors[slot] = sqlite3_column_int64(row, 1);
+    }
+    leave(reader);
+    return got < 0 ? io_error(got) : 0;
+}
+
+static void take_row(sqlite3_stmt *s, struct buffer_row *row)
+{
+    const char *origin = (const char *)sqlite3_column_text(s, 2);
+    *row = (struct buffer_row){
+        .id = sqlite3_column_int64(s, 0),
+        .slot = (int)sqlite3_column_int64(s, 1),
+        .boot = {(uint64_t)sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4)},
+        .format = (enum batch_format)sqlite3_column_int64(s, 5),
+        .seq = (uint64_t)sqlite3_column_int64(s, 6),
+        .records = (uint64_t)sqlite3_column_int64(s, 7),
+        .raw_bytes = (uint64_t)sqlite3_column_int64(s, 8),
+        .payload_bytes = (uint64_t)sqlite3_column_int64(s, 9),
+        .largest_stream_bytes = (uint64_t)sqlite3_column_int64(s, 10),
+        .earliest_ns = sqlite3_column_int64(s, 11),
+        .latest_ns = sqlite3_column_int64(s, 12),
+        .committed_at_ns = sqlite3_column_int64(s, 13),
+        .crc = (uint32_t)sqlite3_column_int64(s, 14),
+        .handed_over = sqlite3_column_int64(s, 15) != 0,
+        .goes_back = sqlite3_column_int64(s, 16) != 0,
+    };
+    snprintf(row->origin, sizeof row->origin, "%s", origin ? origin : "");
+}
+
+int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, struct buffer_row *ret_row)
+{
+    sqlite3_stmt *row = slot < 0 ? bind(reader, NEXT_OF_ANY, "iit", (int64_t)slot, after, reader->key)
+                                 : bind(reader, NEXT, "iit", (int64_t)slot, after, reader->key);
+    enter(reader);
+    int got = buffer_sql_row(row);
+    if (got > 0)
+        take_row(row, ret_row);
+    sqlite3_reset(row);
+    leave(reader);
+    return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
+/* ---- payloads
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static int read_blob(struct buffer_reader *reader, int64_t row_id, struct buf *out)
+{
+    sqlite3_blob *blob = NULL;
+    int code = sqlite3_blob_open(reader->db, "main", "payload", "bytes", row_id, 0, &blob);
+    if (code != SQLITE_OK) {
+        sqlite3_blob_close(blob);
+        return code == SQLITE_ERROR ? -EBADMSG : buffer_sql_errno(code);
+    }
+    int size = sqlite3_blob_bytes(blob);
+    int err = buf_reserve(out, (size_t)size);
+    if (err == 0 && size > 0)
+        err = buffer_sql_errno(sqlite3_blob_read(blob, out->ptr + out->len, size, 0));
+    if (err == 0)
+        out->len += (size_t)size;
+    sqlite3_blob_close(blob);
+    return err;
+}
+
+/* The head's statement stays open meanwhile, so that head and payload are of one snapshot. */
+int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct buf *out)
+{
+    size_t before = out->len;
+    sqlite3_stmt *head = bind(reader, CRC, "i", row_id);
+    enter(reader);
+    int err = buffer_sql_row(head);
+    if (err > 0) {
+        uint32_t crc = (uint32_t)sqlite3_column_int64(head, 0);
+        err = read_blob(reader, row_id, out);
+        if (err == 0 && crc32c(bytes_skip(buf_bytes(out), before)) != crc)
+            err = -EBADMSG;
+    } else if (err == 0) {
+        err = -ENOENT;
+    }
+    sqlite3_reset(head);
+    leave(reader);
+    if (err == -EUCLEAN)
+        err = -EBADMSG;
+    if (err == -EBADMSG)
+        atomic_fetch_add_explicit(&reader->buffer->damaged_rows, 1, memory_order_relaxed);
+    if (err < 0)
+        out->len = before;
+    return err;
+}
+
+int buffer_reader_postings(struct buffer_reader *reader,
+                           void (*each)(void *ctx, int64_t key, struct bytes note), void *ctx)
+{
+    sqlite3_stmt *row = bind(reader, POSTINGS, "i", reader->backend);
+    int got;
+    enter(reader);
+    while ((got = buffer_sql_row(row)) > 0)
+        each(ctx, sqlite3_column_int64(row, 0),
+             (struct bytes){sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1)});
+    leave(reader);
+    return got < 0 ? io_error(got) : 0;
+}
+
+/* ---- the ledger
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static int read_counts(struct buffer_reader *reader, struct buffer_ledger *ledger)
+{
+    sqlite3_stmt *row = bind(reader, LEDGER, "i", reader->backend);
+    int got = buffer_sql_row(row);
+    if (got <= 0)
+        return got < 0 ? got : -ENOENT;
+    ledger->accepted = (uint64_t)sqlite3_column_int64(row, 0);
+    for (int cause = 0; cause < BUFFER_CAUSES; cause++)
+        ledger->by_cause[cause] = (uint64_t)sqlite3_column_int64(row, 1 + cause);
+    sqlite3_reset(row);
+    return 0;
+}
+
+static int read_backlog(struct buffer_reader *reader, struct buffer_ledger *ledger)
+{
+    sqlite3_stmt *row = bind(reader, BACKLOG, "it", reader->backend, reader->key);
+    int got = buffer_sql_row(row);
+    if (got > 0) {
+        ledger->buffered = (uint64_t)sqlite3_column_int64(row, 0);
+        ledger->lag_rows = sqlite3_column_int64(row, 1);
+        ledger->lag_bytes = sqlite3_column_int64(row, 2);
+        ledger->oldest_committed_ns = sqlite3_column_int64(row, 3);
+        sqlite3_reset(row);
+    }
+    return got < 0 ? got : 0;
+}
+
+int buffer_reader_ledger(struct buffer_reader *reader, struct buffer_ledger *ret_ledger)
+{
+    struct buffer_ledger ledger = {0};
+    enter(reader);
+    int err = buffer_sql_run(bind(reader, BEGIN, ""));
+    if (err == 0)
+        err = read_counts(reader, &ledger);
+    if (err == 0)
+        err = read_backlog(reader, &ledger);
+    if (!sqlite3_get_autocommit(reader->db))
+        buffer_sql_run(bind(reader, COMMIT, ""));
+    leave(reader);
+    if (err < 0)
+        return io_error(err);
+    *ret_ledger = ledger;
+    return 0;
+}
+
+/* ---- who reads
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static bool name_own(struct buffer *buffer, char *storage, size_t size)
+{
+    int64_t oldest = clock_mono_ns() - INT64_C(1000000000); /* shorter ones come and go */
+    bool found = false;
+    pthread_mutex_lock(&buffer->state_lock);
+    for (struct buffer_reader *reader = buffer->readers; reader; reader = reader->next) {
+        int64_t since = atomic_load_explicit(&reader->reading_since_ns, memory_order_relaxed);
+        if (since == 0 || since > oldest)
+            continue;
+        oldest = since;
+        found = true;
+        snprintf(storage, size, "%s", reader->name);
+    }
+    pthread_mutex_unlock(&buffer->state_lock);
+    return found;
+}
+
+static void name_process(int pid, char *storage, size_t size)
+{
+    char path[64], command[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    FILE *file = fopen(path, "re");
+    if (file && fgets(command, sizeof command, file))
+        command[strcspn(command, "\n")] = '\0';
+    if (file)
+        fclose(file);
+    snprintf(storage, size, "pid %d (%s)", pid, command);
+}
+
+/* A line: "5: POSIX  ADVISORY  READ 812 fe:00:1314 123 123"; read marks of a WAL are locked from byte 123 of
+ * -shm. */
+static bool name_other(struct buffer *buffer, char *storage, size_t size)
+{
+    char path[4096], line[256];
+    struct stat st;
+    snprintf(path, sizeof path, "%s-shm", buffer->path);
+    FILE *locks = stat(path, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
+    bool found = false;
+    while (locks && !found && fgets(line, sizeof line, locks)) {
+        int pid;
+        unsigned major_, minor_;
+        unsigned long inode, from;
+        if (sscanf(line, "%*s %*s %*s READ %d %x:%x:%lu %lu", &pid, &major_, &minor_, &inode, &from) != 5)
+            continue;
+        found = inode == st.st_ino && makedev(major_, minor_) == st.st_dev && from >= 123 && pid != getpid();
+        if (found)
+            name_process(pid, storage, size);
+    }
+    if (locks)
+        fclose(locks);
+    return found;
+}
+
+void buffer_reader_name_oldest(struct buffer *buffer, char *storage, size_t size)
+{
+    if (!name_own(buffer, storage, size) && !name_other(buffer, storage, size))
+        storage[0] = '\0';
+}

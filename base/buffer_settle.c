@@ -1,0 +1,97 @@
+#include "base/buffer_settle.h"
+
+#include <errno.h>
+
+#include "base/buffer_backends.h"
+#include "base/buffer_rows.h"
+
+enum { WORDS_MAX = 1024, REFUSAL_COST = 512 };
+
+/* Past the limit the oldest refused records go, counted. */
+static int make_room(struct buffer *buffer, int64_t bytes)
+{
+    while (buffer->refusal_bytes > 0 && buffer->refusal_bytes + bytes > buffer->refusal_limit_bytes) {
+        sqlite3_stmt *oldest = buffer_store_bind(buffer, OLDEST_REFUSAL, "");
+        int got = buffer_sql_row(oldest);
+        if (got <= 0)
+            return got;
+        int64_t id = sqlite3_column_int64(oldest, 0), freed = sqlite3_column_int64(oldest, 1);
+        sqlite3_reset(oldest);
+        int err = buffer_sql_run(buffer_store_bind(buffer, REMOVE_REFUSAL, "i", id));
+        if (err < 0)
+            return err;
+        buffer->refusal_bytes -= freed;
+        buffer->refusals_forgotten++;
+        buffer->refusals_forgotten_is_dirty = true;
+    }
+    return 0;
+}
+
+static int keep(struct buffer *buffer, const struct buffer_backend *backend,
+                const struct buffer_refused *refused)
+{
+    char words[WORDS_MAX + 1];
+    const char *said = refused->words ? refused->words : "";
+    size_t len = strnlen(said, WORDS_MAX);
+    memcpy(words, said, len);
+    words[len] = '\0';
+    int64_t bytes = (int64_t)refused->payload.len + REFUSAL_COST;
+    if (bytes > buffer->refusal_limit_bytes) {
+        buffer->refusals_forgotten++;
+        buffer->refusals_forgotten_is_dirty = true;
+        return 0;
+    }
+    int err = make_room(buffer, bytes);
+    if (err == 0)
+        err = buffer_sql_run(buffer_store_bind(
+            buffer, ADD_REFUSAL, "iitiitiiiib", backend->id, refused->row_id, refused->origin,
+            (int64_t)refused->cause, (int64_t)refused->status, words, (int64_t)refused->format,
+            (int64_t)refused->records, buffer->now_ns, bytes, refused->payload));
+    if (err == 0)
+        buffer->refusal_bytes += bytes;
+    return err;
+}
+
+static int note_posting(struct buffer *buffer, const struct buffer_backend *backend,
+                        const struct buffer_settlement *settlement)
+{
+    if (!settlement->posting_key)
+        return 0;
+    if (settlement->posting.len == 0)
+        return buffer_sql_run(
+            buffer_store_bind(buffer, REMOVE_POSTING, "ii", backend->id, settlement->posting_key));
+    return buffer_sql_run(buffer_store_bind(buffer, SET_POSTING, "iib", backend->id, settlement->posting_key,
+                                            settlement->posting));
+}
+
+static int move(struct buffer *buffer, struct buffer_backend *backend,
+                const struct buffer_settlement *settlement)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < settlement->moved_count; i++) {
+        const struct buffer_moved *moved = &settlement->moved[i];
+        err = buffer_backends_move(buffer, backend, moved->slot, moved->row_id);
+        if (err == 0)
+            err = buffer_rows_pass(buffer, moved->slot);
+    }
+    return err;
+}
+
+int buffer_settle_apply(struct buffer *buffer, const struct buffer_settlement *settlement)
+{
+    struct buffer_backend *backend = buffer_backends_find(buffer, settlement->backend);
+    if (!backend)
+        return -ENOENT;
+    for (size_t i = 0; i < settlement->moved_count; i++)
+        if (settlement->moved[i].slot < 0 || settlement->moved[i].slot >= BUFFER_SLOTS ||
+            settlement->moved[i].row_id >= buffer->next_row)
+            return -EINVAL;
+    for (int cause = 0; cause < BUFFER_CAUSES; cause++) {
+        backend->by_cause[cause] += settlement->counts[cause];
+        backend->is_dirty |= settlement->counts[cause] > 0;
+    }
+    int err = move(buffer, backend, settlement);
+    for (size_t i = 0; err == 0 && i < settlement->refused_count; i++)
+        err = keep(buffer, backend, &settlement->refused[i]);
+    return err < 0 ? err : note_posting(buffer, backend, settlement);
+}

@@ -1,0 +1,165 @@
+#include "base/buffer_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/buffer_backends.h"
+#include "base/buffer_origins.h"
+#include "base/buffer_rows.h"
+#include "base/buffer_schema.h"
+#include "base/buffer_space.h"
+#include "base/clock.h"
+
+#define X(id, text) text,
+static const char *const texts[] = {BUFFER_STATEMENTS(X)};
+#undef X
+
+static int on_wal(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    struct buffer *buffer = ctx;
+    (void)db;
+    (void)name;
+    int64_t bytes = (int64_t)pages * BUFFER_PAGE_SIZE;
+    if (bytes < buffer->wal_bytes)
+        buffer->wal_checkpointed = 0; /* it began again at its start */
+    buffer->wal_bytes = bytes;
+    return SQLITE_OK;
+}
+
+static int get_meta(struct buffer *buffer, const char *name, int64_t *ret_value)
+{
+    return buffer_sql_number(buffer_store_bind(buffer, GET_META, "t", name), 0, ret_value);
+}
+
+static void publish(struct buffer *buffer)
+{
+    for (int slot = 0; slot < BUFFER_SLOTS; slot++)
+        atomic_store_explicit(&buffer->published[slot], buffer->slots[slot].newest, memory_order_release);
+}
+
+int buffer_store_load(struct buffer *buffer)
+{
+    int err = buffer_origins_load(buffer);
+    if (err == 0)
+        err = buffer_backends_load(buffer);
+    if (err == 0)
+        err = buffer_rows_load(buffer);
+    if (err == 0)
+        err = get_meta(buffer, "next_row", &buffer->next_row);
+    if (err == 0)
+        err = get_meta(buffer, "refusals_forgotten", &buffer->refusals_forgotten);
+    if (err == 0)
+        err = buffer_sql_number(buffer_store_bind(buffer, SUM_REFUSALS, ""), 0, &buffer->refusal_bytes);
+    if (err == 0 && buffer->next_row < 1)
+        err = -EUCLEAN;
+    buffer->next_row_is_dirty = buffer->refusals_forgotten_is_dirty = false;
+    if (err == 0)
+        publish(buffer);
+    return err;
+}
+
+/* ---- transactions */
+
+int buffer_store_begin(struct buffer *buffer)
+{
+    buffer->now_ns = clock_wall_ns();
+    int err = buffer_sql_run(buffer_store_bind(buffer, BEGIN, ""));
+    return err < 0 ? err : buffer_space_begin(buffer);
+}
+
+static int set_meta(struct buffer *buffer, const char *name, int64_t value, bool *is_dirty)
+{
+    if (!*is_dirty)
+        return 0;
+    *is_dirty = false;
+    return buffer_sql_run(buffer_store_bind(buffer, SET_META, "ti", name, value));
+}
+
+int buffer_store_commit(struct buffer *buffer)
+{
+    int err = buffer_origins_flush(buffer);
+    if (err == 0)
+        err = buffer_backends_flush(buffer);
+    if (err == 0)
+        err = set_meta(buffer, "next_row", buffer->next_row, &buffer->next_row_is_dirty);
+    if (err == 0)
+        err = set_meta(buffer, "refusals_forgotten", buffer->refusals_forgotten,
+                       &buffer->refusals_forgotten_is_dirty);
+    if (err == 0)
+        err = buffer_sql_run(buffer_store_bind(buffer, COMMIT, ""));
+    if (err == 0)
+        publish(buffer);
+    return err;
+}
+
+void buffer_store_rollback(struct buffer *buffer)
+{
+    if (!sqlite3_get_autocommit(buffer->db)) /* SQLite may have rolled back by itself */
+        buffer_sql_run(buffer_store_bind(buffer, ROLLBACK, ""));
+    buffer->mirror_is_valid = buffer_store_load(buffer) == 0;
+}
+
+int buffer_store_probe(struct buffer *buffer)
+{
+    int err = buffer_store_begin(buffer);
+    buffer->next_row_is_dirty = true;
+    if (err == 0)
+        err = buffer_store_commit(buffer);
+    if (err < 0)
+        buffer_store_rollback(buffer);
+    return err;
+}
+
+/* ---- opening */
+
+static void close_db(struct buffer *buffer)
+{
+    buffer_sql_finalize(buffer->sql, BUFFER_SQL_COUNT);
+    sqlite3_close(buffer->db);
+    buffer->db = NULL;
+}
+
+static int open_db(struct buffer *buffer, struct buf *errors)
+{
+    int err = buffer_schema_open(buffer->path, &buffer->db, errors);
+    if (err < 0)
+        return err;
+    sqlite3_wal_hook(buffer->db, on_wal, buffer);
+    err = buffer_sql_prepare(buffer->db, texts, BUFFER_SQL_COUNT, buffer->sql);
+    if (err == 0)
+        err = buffer_schema_id(buffer->db, buffer->id);
+    if (err == 0)
+        err = buffer_space_init(buffer);
+    if (err == 0)
+        err = buffer_store_load(buffer);
+    if (err < 0)
+        close_db(buffer);
+    return err;
+}
+
+int buffer_store_open(struct buffer *buffer, const struct buffer_options *options, struct buf *errors)
+{
+    int err = open_db(buffer, errors);
+    if (err == -EUCLEAN) { /* its schema can be read, its tables cannot */
+        err = buffer_schema_move_aside(buffer->path, "damaged", errors);
+        if (err == 0)
+            err = open_db(buffer, errors);
+    }
+    if (err == 0)
+        err = buffer_backends_configure(buffer, options);
+    if (err < 0)
+        return err;
+    buffer->mirror_is_valid = true;
+    publish(buffer);
+    buffer_space_measure(buffer);
+    return 0;
+}
+
+void buffer_store_close(struct buffer *buffer)
+{
+    if (buffer->db)
+        sqlite3_wal_checkpoint_v2(buffer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    buffer_origins_free(buffer);
+    buffer_backends_free(buffer);
+    close_db(buffer);
+}

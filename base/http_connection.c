@@ -1,0 +1,390 @@
+#include "base/http_connection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct write {
+    uv_write_t request;
+    struct http_request *connection;
+    bool is_last;
+    char bytes[];
+};
+
+static void begin_next(struct http_request *c);
+
+static int64_t now_ms(const struct http_request *c)
+{
+    return (int64_t)uv_now(c->server->loop);
+}
+
+static int64_t state_ms(const struct http_request *c, enum connection_state state)
+{
+    switch (state) {
+    case CONNECTION_IDLE:
+        return c->server->limits.idle_ms;
+    case CONNECTION_HEAD:
+    case CONNECTION_STREAMING:
+    case CONNECTION_WRITING:
+        return c->server->limits.request_ms;
+    case CONNECTION_LINGERING:
+        return HTTP_LINGER_MS;
+    case CONNECTION_BODY: /* goes on with the head's */
+    case CONNECTION_SERVING:
+    case CONNECTION_CLOSED:
+        break;
+    }
+    return 0;
+}
+
+void connection_set_state(struct http_request *c, enum connection_state state)
+{
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    c->state = state;
+    if (state == CONNECTION_BODY)
+        return;
+    int64_t wait_ms = state_ms(c, state);
+    c->deadline_ms = wait_ms ? now_ms(c) + wait_ms : 0;
+    if (wait_ms)
+        server_arm(c->server, c->deadline_ms);
+}
+
+void connection_charge(struct http_request *c)
+{
+    if (!c->server)
+        return;
+    size_t held = http_body_held(&c->http.body);
+    c->server->in_flight_bytes += held - c->charged_bytes;
+    c->charged_bytes = held;
+}
+
+void connection_free(struct http_request *c)
+{
+    http1_fini(&c->http);
+    buf_fini(&c->ahead);
+    free(c->peer);
+    free(c);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_request *c = handle->data;
+    http_body_reset(&c->http.body);
+    connection_charge(c);
+    server_forget(c->server, c);
+    c->server = NULL;
+    if (c->is_held && c->on_gone) {
+        c->is_held = false;
+        c->on_gone(c->gone_ctx);
+    }
+    if (!c->is_held) /* else freed by the answer that is still to come */
+        connection_free(c);
+}
+
+void connection_close(struct http_request *c)
+{
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    connection_set_state(c, CONNECTION_CLOSED);
+    uv_close(&c->socket.handle, on_closed);
+}
+
+/* Reading */
+
+static bool is_taking_requests(const struct http_request *c)
+{
+    return c->state == CONNECTION_IDLE || c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY;
+}
+
+static void stop_reading(struct http_request *c)
+{
+    if (c->is_reading)
+        uv_read_stop(&c->socket.stream);
+    c->is_reading = false;
+}
+
+static void refuse_head(struct http_request *c, int status, const char *allow)
+{
+    char headers[160];
+    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
+    if (status == 405)
+        answer_refusal(c, 405, headers, "method not allowed\n");
+    else
+        answer_refusal(c, 404, NULL, "not found\n");
+}
+
+/* The part before the query as a string of its own, an absolute target without its authority. */
+static void split_target(struct http_request *c)
+{
+    char *target = (char *)c->http.head.ptr;
+    char *path = target;
+    if (strncmp(target, "http://", 7) == 0)
+        path = target + 7 + strcspn(target + 7, "/?");
+    path[strcspn(path, "#")] = '\0';
+    char *query = strchr(path, '?');
+    if (query)
+        *query++ = '\0';
+    c->query = query;
+    memmove(target, path, strlen(path) + 1);
+}
+
+static int find_route(struct http_request *c, char *allow, size_t allow_size)
+{
+    return server_find_route(c->server, http_request_method(c), http_request_path(c), &c->route, allow,
+                             allow_size);
+}
+
+static void on_head(struct http_request *c)
+{
+    char allow[128];
+    split_target(c);
+    c->is_head = c->http.parser.method == HTTP_HEAD;
+    int status = find_route(c, allow, sizeof allow);
+    if (status && http1_has_body(&c->http)) {
+        c->is_unread = true;
+        c->keeps_alive = false;
+        refuse_head(c, status, allow);
+        return;
+    }
+    connection_set_state(c, CONNECTION_BODY);
+    if (c->http.wants_continue)
+        connection_send(c, bytes_of_string("HTTP/1.1 100 Continue\r\n\r\n"), (struct bytes){0}, false);
+}
+
+static void on_request(struct http_request *c)
+{
+    char allow[128];
+    c->keeps_alive = http1_keeps_alive(&c->http) && !c->server->is_stopping;
+    connection_set_state(c, CONNECTION_SERVING);
+    if (!c->route) {
+        refuse_head(c, find_route(c, allow, sizeof allow), allow);
+        return;
+    }
+    c->is_held = true;
+    c->on_gone = NULL;
+    c->route->serve(c, c->server->ctx);
+}
+
+static void on_refused(struct http_request *c)
+{
+    char text[160];
+    const struct http1 *h = &c->http;
+    c->keeps_alive = false;
+    c->is_unread = true;
+    snprintf(text, sizeof text, "%s\n", h->reason);
+    const char *headers = h->status == 415   ? "Accept-Encoding: gzip, identity\r\n"
+                          : h->status == 503 ? "Retry-After: 1\r\n"
+                                             : NULL;
+    answer_refusal(c, h->status, headers, text);
+}
+
+/* One event of the parser. */
+static void step(struct http_request *c, struct bytes *rest)
+{
+    struct http_server *s = c->server;
+    size_t others = s->in_flight_bytes - c->charged_bytes;
+    http_body_allow(&c->http.body,
+                    others < s->limits.in_flight_bytes ? s->limits.in_flight_bytes - others : 0);
+    enum http1_event event = http1_feed(&c->http, rest);
+    connection_charge(c);
+    switch (event) {
+    case HTTP1_MORE:
+        break;
+    case HTTP1_HEAD:
+        on_head(c);
+        break;
+    case HTTP1_DONE:
+        on_request(c);
+        break;
+    case HTTP1_REFUSED:
+        on_refused(c);
+        break;
+    }
+}
+
+static void keep_ahead(struct http_request *c, struct bytes rest)
+{
+    stop_reading(c);
+    if (buf_append(&c->ahead, rest.ptr, rest.len) < 0)
+        connection_close(c);
+}
+
+static void take_bytes(struct http_request *c, struct bytes rest)
+{
+    while (rest.len && is_taking_requests(c)) {
+        if (c->state == CONNECTION_IDLE)
+            connection_set_state(c, CONNECTION_HEAD);
+        step(c, &rest);
+    }
+    if (rest.len && !c->is_unread && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)
+        keep_ahead(c, rest);
+}
+
+static void on_end(struct http_request *c)
+{
+    stop_reading(c);
+    c->is_half_closed = true;
+    c->keeps_alive = false;
+    switch (c->state) {
+    case CONNECTION_SERVING:
+    case CONNECTION_WRITING:
+        return; /* a half-closed peer gets its answer */
+    case CONNECTION_IDLE:
+    case CONNECTION_HEAD:
+    case CONNECTION_BODY:
+    case CONNECTION_STREAMING: /* nobody half-closes a stream that it follows */
+    case CONNECTION_LINGERING:
+    case CONNECTION_CLOSED:
+        connection_close(c);
+    }
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
+{
+    (void)suggested;
+    struct http_request *c = handle->data;
+    *ret_buf = uv_buf_init(c->server->read_bytes, HTTP_READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct http_request *c = stream->data;
+    if (n > 0)
+        take_bytes(c, (struct bytes){(const uint8_t *)buf->base, (size_t)n});
+    else if (n == UV_EOF)
+        on_end(c);
+    else if (n < 0)
+        connection_close(c);
+}
+
+static void start_reading(struct http_request *c)
+{
+    if (c->is_reading || c->is_half_closed || c->state == CONNECTION_CLOSED)
+        return;
+    c->is_reading = true;
+    if (uv_read_start(&c->socket.stream, give_buffer, on_read) < 0)
+        connection_close(c);
+}
+
+void connection_start(struct http_request *c)
+{
+    connection_set_state(c, CONNECTION_IDLE);
+    start_reading(c);
+}
+
+/* Writing */
+
+static void on_shut_down(uv_shutdown_t *request, int status)
+{
+    (void)request, (void)status; /* the linger deadline closes whatever came of it */
+}
+
+static void linger(struct http_request *c)
+{
+    if (uv_shutdown(&c->shutdown, &c->socket.stream, on_shut_down) < 0) {
+        connection_close(c);
+        return;
+    }
+    connection_set_state(c, CONNECTION_LINGERING);
+    start_reading(c);
+}
+
+static void on_answered(struct http_request *c)
+{
+    if (c->keeps_alive && !c->server->is_stopping)
+        begin_next(c);
+    else if (c->is_half_closed || (!c->is_unread && c->ahead.len == 0))
+        connection_close(c);
+    else
+        linger(c);
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct write *w = (struct write *)request;
+    struct http_request *c = w->connection;
+    bool is_last = w->is_last;
+    free(w);
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    if (status < 0)
+        connection_close(c);
+    else if (is_last)
+        on_answered(c);
+}
+
+void connection_send(struct http_request *c, struct bytes a, struct bytes b, bool is_last)
+{
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    struct write *w = malloc(sizeof *w + a.len + b.len);
+    if (!w) {
+        connection_close(c);
+        return;
+    }
+    *w = (struct write){.connection = c, .is_last = is_last};
+    if (a.len)
+        memcpy(w->bytes, a.ptr, a.len);
+    if (b.len)
+        memcpy(w->bytes + a.len, b.ptr, b.len);
+    uv_buf_t buf = uv_buf_init(w->bytes, (unsigned)(a.len + b.len));
+    if (uv_write(&w->request, &c->socket.stream, &buf, 1, on_written) < 0) {
+        free(w);
+        connection_close(c);
+        return;
+    }
+    c->sent_bytes += a.len + b.len;
+}
+
+/* The bytes that came too early are the next request's first. */
+static void begin_next(struct http_request *c)
+{
+    size_t len;
+    http1_next(&c->http);
+    connection_charge(c);
+    c->route = NULL;
+    c->query = NULL;
+    c->is_head = false;
+    connection_set_state(c, CONNECTION_IDLE);
+    uint8_t *ahead = buf_detach(&c->ahead, &len);
+    take_bytes(c, (struct bytes){ahead, len});
+    free(ahead);
+    if (c->ahead.len == 0)
+        start_reading(c);
+}
+
+/* A peer that takes nothing is given up; one that is slow is not. */
+static void expire_write(struct http_request *c)
+{
+    size_t unsent = uv_stream_get_write_queue_size(&c->socket.stream);
+    uint64_t taken = c->sent_bytes - unsent;
+    bool has_moved = unsent == 0 || taken > c->taken_bytes;
+    c->taken_bytes = taken;
+    if (has_moved)
+        connection_set_state(c, c->state);
+    else
+        connection_close(c);
+}
+
+void connection_expire(struct http_request *c)
+{
+    switch (c->state) {
+    case CONNECTION_HEAD:
+    case CONNECTION_BODY:
+        c->keeps_alive = false;
+        c->is_unread = true;
+        answer_refusal(c, 408, NULL, "the request took too long\n");
+        return;
+    case CONNECTION_STREAMING:
+    case CONNECTION_WRITING:
+        expire_write(c);
+        return;
+    case CONNECTION_IDLE:
+    case CONNECTION_LINGERING:
+        connection_close(c);
+        return;
+    case CONNECTION_SERVING:
+    case CONNECTION_CLOSED:
+        return;
+    }
+}

@@ -1,0 +1,228 @@
+/* blast.c - sealed batches at full speed into a gateway, as many agents would send them: one in flight per
+ * origin.
+ *
+ * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES
+ *
+ * Each origin resumes first and then sends the same log payload (JSON lines in Loki's push format, RAW_BYTES
+ * before compression) under increasing numbers. Prints batches and compressed bytes acknowledged a second and
+ * the acknowledgement's p50 and p99.
+ */
+#include <errno.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/util/platform.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/pb.h"
+#include "base/snap.h"
+#include "proto/wire.h"
+
+enum { MAX_ORIGINS = 64, MAX_ACKS = 1 << 20 };
+
+struct sender {
+    pthread_t thread;
+    int index;
+    uint64_t batches, records, bytes;
+    int64_t *ack_ns;
+};
+
+static nng_socket sock;
+static int64_t deadline_ns;
+static struct buf payload;
+static uint64_t raw_bytes, records;
+
+static void must(int rv, const char *what)
+{
+    if (rv != 0) {
+        fprintf(stderr, "blast: %s: %s\n", what, nng_strerror(rv));
+        exit(1);
+    }
+}
+
+static void put_line(struct buf *out, uint64_t n)
+{
+    struct buf entry;
+    char line[400];
+    buf_init(&entry, 1024);
+    int64_t now = clock_wall_ns();
+    size_t mark;
+    snprintf(line, sizeof line,
+             "{\"time\":%lld,\"level\":\"info\",\"msg\":\"request "
+             "served\",\"method\":\"GET\",\"path\":\"/api/v1/orders/%llu\","
+             "\"status\":%d,\"bytes\":%llu,\"duration_ms\":%llu,\"trace_id\":\"%016llx%016llx\"}",
+             (long long)now, (unsigned long long)(n * 7919 % 100000), n % 17 ? 200 : 404,
+             (unsigned long long)(n * 104729 % 65536), (unsigned long long)(n * 31 % 977),
+             (unsigned long long)(n * 0x9e3779b97f4a7c15u), (unsigned long long)(n * 0xbf58476d1ce4e5b9u));
+    pb_begin(&entry, 1, &mark);
+    pb_put_varint(&entry, 1, (uint64_t)(now / 1000000000));
+    pb_put_varint(&entry, 2, (uint64_t)(now % 1000000000));
+    pb_end(&entry, mark);
+    pb_put_string(&entry, 2, line);
+    pb_put_bytes(out, 2, buf_bytes(&entry));
+    buf_fini(&entry);
+}
+
+static void make_payload(size_t size)
+{
+    struct buf raw;
+    size_t mark;
+    buf_init(&raw, size + 4096);
+    buf_init(&payload, size * 2 + 4096);
+    pb_begin(&raw, 1, &mark);
+    pb_put_string(
+        &raw, 1,
+        "{container=\"app\", job=\"shop/cart\", namespace=\"shop\", pod=\"cart-7f\", stream=\"stdout\"}");
+    while (raw.len < size)
+        put_line(&raw, ++records);
+    pb_end(&raw, mark);
+    raw_bytes = raw.len;
+    if (snap_compress(buf_bytes(&raw), &payload) < 0)
+        exit(1);
+    buf_fini(&raw);
+}
+
+static nng_msg *exchange(nng_ctx ctx, nng_aio *aio, const struct buf *head, struct bytes body)
+{
+    nng_msg *msg;
+    must(nng_msg_alloc(&msg, 0), "msg");
+    must(nng_msg_append(msg, head->ptr, head->len), "append");
+    must(nng_msg_append(msg, body.ptr, body.len), "append");
+    nng_aio_set_msg(aio, msg);
+    nng_ctx_send(ctx, aio);
+    nng_aio_wait(aio);
+    must(nng_aio_result(aio), "send");
+    nng_ctx_recv(ctx, aio);
+    nng_aio_wait(aio);
+    must(nng_aio_result(aio), "receive");
+    return nng_aio_get_msg(aio);
+}
+
+static void resume(nng_ctx ctx, nng_aio *aio, const struct batch *batch)
+{
+    struct wire_resume resume = {.boot = batch->boot, .signal = batch->signal};
+    struct wire_resume_reply reply;
+    struct buf head;
+    buf_init(&head, 4096);
+    snprintf(resume.origin, sizeof resume.origin, "%s", batch->origin);
+    wire_encode_resume(&resume, &head);
+    nng_msg *msg = exchange(ctx, aio, &head, (struct bytes){0});
+    if (wire_decode_resume_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0 ||
+        reply.answer != WIRE_COMMITTED) {
+        fprintf(stderr, "blast: resume was not answered\n");
+        exit(1);
+    }
+    wire_resume_reply_fini(&reply);
+    nng_msg_free(msg);
+    buf_fini(&head);
+}
+
+static enum wire_answer send_one(nng_ctx ctx, nng_aio *aio, struct batch *batch, struct buf *head)
+{
+    struct wire_reply reply;
+    buf_clear(head);
+    wire_encode_batch_head(batch, head);
+    nng_msg *msg = exchange(ctx, aio, head, batch->payload);
+    if (wire_decode_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0)
+        exit(1);
+    nng_msg_free(msg);
+    return reply.answer;
+}
+
+static void *run_sender(void *arg)
+{
+    struct sender *sender = arg;
+    char origin[32];
+    nng_ctx ctx;
+    nng_aio *aio;
+    struct buf head;
+    buf_init(&head, 4096);
+    must(nng_ctx_open(&ctx, sock), "context");
+    must(nng_aio_alloc(&aio, NULL, NULL), "aio");
+    snprintf(origin, sizeof origin, "node-%03d", sender->index);
+    struct batch *batch = batch_new(origin);
+    uint8_t *copy = malloc(payload.len);
+    memcpy(copy, payload.ptr, payload.len);
+    batch_take_payload(batch, copy, payload.len);
+    batch->boot = (struct boot){(uint64_t)clock_wall_ns(), clock_wall_ns()};
+    batch->signal = TELEMETRY_LOGS;
+    batch->format = FORMAT_LOKI_PUSH;
+    batch->records = records;
+    batch->raw_bytes = raw_bytes;
+    resume(ctx, aio, batch);
+    while (clock_mono_ns() < deadline_ns && sender->batches < MAX_ACKS / MAX_ORIGINS) {
+        int64_t began = clock_mono_ns();
+        batch->seq++;
+        batch->earliest_ns = batch->latest_ns = batch->sent_at_ns = clock_wall_ns();
+        enum wire_answer answer = send_one(ctx, aio, batch, &head);
+        if (answer == WIRE_BUSY) {
+            batch->seq--;
+            nng_msleep(20);
+            continue;
+        }
+        if (answer != WIRE_COMMITTED) {
+            fprintf(stderr, "blast: answer %d\n", (int)answer);
+            exit(1);
+        }
+        sender->ack_ns[sender->batches++] = clock_mono_ns() - began;
+        sender->bytes += payload.len;
+    }
+    batch_free(batch);
+    nng_aio_free(aio);
+    nng_ctx_close(ctx);
+    buf_fini(&head);
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(struct sender *senders, int count, double seconds)
+{
+    uint64_t batches = 0, bytes = 0;
+    int64_t *all = calloc(MAX_ACKS, sizeof *all);
+    for (int i = 0; i < count; i++) {
+        for (uint64_t k = 0; k < senders[i].batches && batches < MAX_ACKS; k++)
+            all[batches++] = senders[i].ack_ns[k];
+        bytes += senders[i].bytes;
+    }
+    qsort(all, batches, sizeof *all, compare);
+    printf("batches_per_s %.1f compressed_mb_per_s %.1f raw_mb_per_s %.1f compressed_bytes %llu batches %llu "
+           "p50_ms %.2f p99_ms %.2f\n",
+           (double)batches / seconds, (double)bytes / seconds / 1e6,
+           (double)batches * (double)raw_bytes / seconds / 1e6, (unsigned long long)bytes,
+           (unsigned long long)batches, batches ? (double)all[batches / 2] / 1e6 : 0,
+           batches ? (double)all[batches * 99 / 100] / 1e6 : 0);
+    free(all);
+}
+
+int main(int argc, char **argv)
+{
+    static struct sender senders[MAX_ORIGINS];
+    if (argc != 5) {
+        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES\n");
+        return 2;
+    }
+    int count = atoi(argv[2]);
+    double seconds = atof(argv[3]);
+    make_payload((size_t)atol(argv[4]));
+    must(nng_req0_open(&sock), "socket");
+    must(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), "resend");
+    must(nng_dial(sock, argv[1], NULL, 0), "dial");
+    deadline_ns = clock_mono_ns() + (int64_t)(seconds * 1e9);
+    for (int i = 0; i < count && i < MAX_ORIGINS; i++) {
+        senders[i].index = i;
+        senders[i].ack_ns = calloc(MAX_ACKS / MAX_ORIGINS, sizeof(int64_t));
+        pthread_create(&senders[i].thread, NULL, run_sender, &senders[i]);
+    }
+    for (int i = 0; i < count && i < MAX_ORIGINS; i++)
+        pthread_join(senders[i].thread, NULL);
+    report(senders, count, seconds);
+    nng_close(sock);
+    return 0;
+}

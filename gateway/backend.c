@@ -1,0 +1,402 @@
+#include "gateway/backend.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/lane.h"
+#include "gateway/metrics.h"
+#include "gateway/slots.h"
+
+enum { MS = 1000000, MOST_WAIT_MS = 1000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
+
+struct backend {
+    const struct gateway_backend_config *config; /* borrowed */
+    struct lane_host host;
+    struct health health;
+    struct isolation isolation;
+    struct pace pace;
+    struct slots slots;
+    struct mailbox mailbox;
+    struct lane *lanes[BUFFER_SLOTS]; /* owned; each holds a slot at least */
+    size_t lane_count;
+    bool fast_is_next; /* with one lane, slow and new requests take turns */
+    int64_t look_ns;   /* after a read error: not before */
+    pthread_t thread;
+    bool has_thread;
+    _Atomic int64_t stop_ns; /* 0: runs; else the deadline of what is under way */
+    pthread_mutex_t view_lock;
+    struct buffer_reader *view_reader; /* owned; under view_lock */
+};
+
+/* ---- what is in flight */
+
+static size_t count_in_flight(const struct backend *b, bool slow_only)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->lane_count; i++)
+        count += lane_is_in_flight(b->lanes[i]) && (!slow_only || b->lanes[i]->is_slow);
+    return count;
+}
+
+/* Lanes that are done give their slots back. */
+static void sweep(struct backend *b)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state != LANE_DONE) {
+            b->lanes[kept++] = lane;
+            continue;
+        }
+        if (lane->moved)
+            slots_move(&b->slots, lane->rows, lane->row_count);
+        slots_release(&b->slots, lane->slots);
+        lane_free(lane);
+    }
+    b->lane_count = kept;
+}
+
+/* ---- which request is next */
+
+/* The request that waits longest of those whose time has come. */
+static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
+{
+    struct lane *due = NULL;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state != LANE_READY || lane->due_ns > now_ns || (lane->is_slow && !slow_too))
+            continue;
+        if (!due || lane->due_ns < due->due_ns)
+            due = lane;
+    }
+    return due;
+}
+
+static void tell_read_error(struct backend *b, int err)
+{
+    static struct log_limit limit;
+    unsigned held_back;
+    b->look_ns = clock_mono_ns() + (int64_t)MOST_WAIT_MS * MS;
+    if (log_limit_pass(&limit, 10, &held_back))
+        log_error("the buffer cannot be read", "signal=%s backend=%s error=%d held_back=%u",
+                  telemetry_name(b->host.signal), b->config->name, -err, held_back);
+}
+
+static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_ns)
+{
+    struct buffer_row *rows;
+    struct lane *lane;
+    size_t count;
+    if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns) {
+        b->slots.paced_until_ns = 0; /* a request that ends, or the thread's own tick, comes here again */
+        return NULL;
+    }
+    int err = slots_take(&b->slots, free_lanes, now_ns, &rows, &count);
+    if (err < 0 || count == 0) {
+        if (err < 0)
+            tell_read_error(b, err);
+        else
+            free(rows);
+        return NULL;
+    }
+    uint64_t held = 0;
+    for (size_t i = 0; i < count; i++)
+        held |= UINT64_C(1) << rows[i].slot;
+    if (lane_new(&b->host, rows, count, &lane) < 0) {
+        tell_read_error(b, -ENOMEM);
+        slots_release(&b->slots, held);
+        return NULL;
+    }
+    b->lanes[b->lane_count++] = lane;
+    return lane;
+}
+
+static struct lane *choose(struct backend *b, size_t in_flight, int64_t now_ns)
+{
+    size_t lanes = (size_t)b->config->lanes;
+    size_t slow = count_in_flight(b, true), most_slow = lanes > 1 ? lanes / 2 : 1;
+    struct lane *lane = NULL;
+    if (!b->fast_is_next)
+        lane = find_due(b, slow < most_slow, now_ns);
+    if (!lane)
+        lane = make_lane(b, lanes - in_flight, now_ns);
+    if (!lane && b->fast_is_next)
+        lane = find_due(b, slow < most_slow, now_ns);
+    return lane;
+}
+
+static void start_requests(struct backend *b)
+{
+    int64_t now_ns = clock_mono_ns();
+    size_t most = b->health.away ? 1 : (size_t)b->config->lanes;
+    if (b->health.away && now_ns < b->health.probe_ns)
+        return;
+    for (size_t in_flight; (in_flight = count_in_flight(b, false)) < most;) {
+        struct lane *lane = choose(b, in_flight, now_ns);
+        if (!lane)
+            return;
+        b->fast_is_next = lane->is_slow;
+        lane_start(lane);
+        sweep(b);
+    }
+}
+
+/* ---- the thread */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+/* Until the next thing that comes with time; all else wakes the thread. */
+static int choose_timeout_ms(struct backend *b)
+{
+    int64_t now_ns = clock_mono_ns(), until = now_ns + (int64_t)MOST_WAIT_MS * MS;
+    bool has_free_lane = count_in_flight(b, false) < (b->health.away ? 1 : (size_t)b->config->lanes);
+    bool may_slow = count_in_flight(b, true) < (b->config->lanes > 1 ? (size_t)b->config->lanes / 2 : 1);
+    if (b->health.away && now_ns < b->health.probe_ns)
+        return (int)((earlier(until, b->health.probe_ns) - now_ns + MS - 1) / MS);
+    for (size_t i = 0; i < b->lane_count && has_free_lane; i++) {
+        if (b->lanes[i]->state == LANE_READY && (may_slow || !b->lanes[i]->is_slow))
+            until = earlier(until, b->lanes[i]->due_ns);
+    }
+    if (has_free_lane)
+        until = earlier(until, b->slots.paced_until_ns);
+    return until <= now_ns ? 0 : (int)((until - now_ns + MS - 1) / MS);
+}
+
+/* What waits is retired; what is posted may finish until the deadline; the buffer's answers are always waited
+ * for. True when nothing is left. */
+static bool wind_down(struct backend *b, int64_t deadline_ns)
+{
+    bool is_late = clock_mono_ns() >= deadline_ns;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state == LANE_READY)
+            lane_retire(lane);
+        else if (is_late && lane->state == LANE_POSTING)
+            lane->state = LANE_DONE; /* its note says that it was under way */
+    }
+    sweep(b);
+    return b->lane_count == 0;
+}
+
+static void *run(void *ctx)
+{
+    struct backend *b = ctx;
+    for (;;) {
+        mailbox_drain(&b->mailbox);
+        sender_run(b->host.sender);
+        sweep(b);
+        int64_t stop_ns = atomic_load(&b->stop_ns);
+        if (stop_ns && wind_down(b, stop_ns))
+            return NULL;
+        if (!stop_ns) {
+            start_requests(b);
+            sender_run(b->host.sender); /* what was started goes out now */
+        }
+        sender_wait(b->host.sender, stop_ns ? STOP_WAIT_MS : choose_timeout_ms(b));
+    }
+}
+
+static void wake(void *ctx)
+{
+    struct backend *b = ctx;
+    sender_wake(b->host.sender);
+}
+
+/* ---- what was under way when the program ended */
+
+struct notes { /* collected first: a reader does one thing at a time */
+    struct buf all;
+    size_t ends[BUFFER_SLOTS];
+    size_t count;
+    int err;
+};
+
+static void collect_note(void *ctx, int64_t key, struct bytes note)
+{
+    struct notes *notes = ctx;
+    (void)key;
+    if (notes->err == 0 && notes->count < BUFFER_SLOTS)
+        notes->err = buf_append(&notes->all, note.ptr, note.len);
+    if (notes->err == 0 && notes->count < BUFFER_SLOTS)
+        notes->ends[notes->count++] = notes->all.len;
+}
+
+static void resume(struct backend *b, struct bytes note)
+{
+    struct lane *lane;
+    int err = lane_resume(&b->host, note, &lane);
+    if (err < 0) {
+        log_error("a note of a request under way cannot be used; its rows are posted as new ones",
+                  "signal=%s backend=%s error=%d", telemetry_name(b->host.signal), b->config->name, -err);
+        return;
+    }
+    slots_hold(&b->slots, lane->slots);
+    b->lanes[b->lane_count++] = lane;
+}
+
+static int resume_all(struct backend *b)
+{
+    struct notes notes = {.count = 0};
+    buf_init(&notes.all, MOST_NOTES);
+    int err = buffer_reader_postings(b->host.reader, collect_note, &notes);
+    if (err == 0)
+        err = notes.err;
+    for (size_t i = 0, from = 0; i < notes.count && err == 0; from = notes.ends[i++])
+        resume(b, (struct bytes){notes.all.ptr + from, notes.ends[i] - from});
+    buf_fini(&notes.all);
+    return err;
+}
+
+/* ---- life */
+
+static uint64_t default_limit(enum telemetry signal)
+{
+    switch (signal) {
+    case TELEMETRY_METRICS:
+    case TELEMETRY_TRACES:
+        return 8 << 20;
+    case TELEMETRY_LOGS:
+        return 3 << 20;
+    }
+    return 3 << 20;
+}
+
+static enum backend_kind kind_of(enum telemetry signal)
+{
+    switch (signal) {
+    case TELEMETRY_METRICS:
+        return BACKEND_REMOTE_WRITE;
+    case TELEMETRY_LOGS:
+        return BACKEND_LOKI;
+    case TELEMETRY_TRACES:
+        return BACKEND_OTLP_HTTP;
+    }
+    return BACKEND_REMOTE_WRITE;
+}
+
+static void find_cells(struct backend *b, struct stats *stats)
+{
+    const char *signal = telemetry_name(b->host.signal), *name = b->config->name;
+    for (int v = 0; v < LANE_VERDICTS; v++) {
+        const char *verdict = v <= VERDICT_AWAY       ? verdict_name((enum verdict)v)
+                              : v == VERDICT_AWAY + 1 ? "no_answer"
+                                                      : "not_sent";
+        b->host.requests[v] = stats_cell(stats, GATEWAY_REQUESTS, signal, name, verdict);
+    }
+    b->host.request_seconds = stats_cell(stats, GATEWAY_REQUEST_SECONDS, signal, name);
+    b->host.sent_bytes = stats_cell(stats, GATEWAY_SENT_BYTES, signal, name);
+    b->host.in_doubt = stats_cell(stats, GATEWAY_IN_DOUBT, signal, name);
+}
+
+static void set_up(struct backend *b, const struct gateway_backend_config *config, enum telemetry signal,
+                   struct buffer *buffer)
+{
+    b->config = config;
+    pthread_mutex_init(&b->view_lock, NULL);
+    mailbox_init(&b->mailbox, wake, b);
+    health_init(&b->health, (uint64_t)clock_mono_ns());
+    pace_init(&b->pace, config->stream_rate_bytes, config->stream_burst_bytes);
+    b->host = (struct lane_host){
+        .config = config,
+        .signal = signal,
+        .kind = kind_of(signal),
+        .limit_bytes =
+            config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(signal),
+        .buffer = buffer,
+        .mailbox = &b->mailbox,
+        .health = &b->health,
+        .isolation = &b->isolation,
+    };
+}
+
+static int open_parts(struct backend *b)
+{
+    int err = sender_new(b->config, b->host.kind, &b->host.sender);
+    if (err == 0)
+        err = buffer_reader_open(b->host.buffer, b->config->name, &b->host.reader);
+    if (err == 0)
+        err = buffer_reader_open(b->host.buffer, b->config->name, &b->view_reader);
+    if (err < 0)
+        return err;
+    b->slots.buffer = b->host.buffer;
+    b->slots.reader = b->host.reader;
+    b->slots.isolation = &b->isolation;
+    b->slots.pace = b->host.signal == TELEMETRY_LOGS ? &b->pace : NULL;
+    b->slots.limit_bytes = b->host.limit_bytes;
+    b->slots.in_order = b->host.kind == BACKEND_REMOTE_WRITE;
+    err = slots_init(&b->slots);
+    return err < 0 ? err : resume_all(b);
+}
+
+int backend_new(const struct gateway_backend_config *config, enum telemetry signal, struct buffer *buffer,
+                struct stats *stats, struct backend **ret_backend)
+{
+    struct backend *b = calloc(1, sizeof *b);
+    if (!b)
+        return -ENOMEM;
+    set_up(b, config, signal, buffer);
+    find_cells(b, stats);
+    int err = open_parts(b);
+    if (err == 0) {
+        buffer_on_commit(buffer, wake, b);
+        err = -pthread_create(&b->thread, NULL, run, b);
+        b->has_thread = err == 0;
+    }
+    if (err < 0) {
+        backend_free(b);
+        return err;
+    }
+    *ret_backend = b;
+    return 0;
+}
+
+void backend_ask_to_stop(struct backend *backend, int64_t deadline_ns)
+{
+    atomic_store(&backend->stop_ns, deadline_ns ? deadline_ns : 1);
+    sender_wake(backend->host.sender);
+}
+
+void backend_free(struct backend *backend)
+{
+    struct backend *b = backend;
+    if (!b)
+        return;
+    if (b->has_thread)
+        pthread_join(b->thread, NULL);
+    buffer_off_commit(b->host.buffer, wake, b);
+    for (size_t i = 0; i < b->lane_count; i++)
+        lane_free(b->lanes[i]);
+    if (b->host.reader)
+        buffer_reader_close(b->host.reader);
+    if (b->view_reader)
+        buffer_reader_close(b->view_reader);
+    sender_free(b->host.sender);
+    pace_fini(&b->pace);
+    health_fini(&b->health);
+    mailbox_fini(&b->mailbox);
+    pthread_mutex_destroy(&b->view_lock);
+    free(b);
+}
+
+int backend_view(struct backend *backend, struct fanout_view *ret_view)
+{
+    struct health_view health;
+    *ret_view = (struct fanout_view){.signal = backend->host.signal};
+    snprintf(ret_view->name, sizeof ret_view->name, "%s", backend->config->name);
+    health_view(&backend->health, &health);
+    snprintf(ret_view->last_error, sizeof ret_view->last_error, "%s", health.last_error);
+    ret_view->away = health.away;
+    ret_view->last_delivered_ns = health.last_delivered_ns;
+    pthread_mutex_lock(&backend->view_lock);
+    int err = buffer_reader_ledger(backend->view_reader, &ret_view->ledger);
+    pthread_mutex_unlock(&backend->view_lock);
+    return err;
+}

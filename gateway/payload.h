@@ -1,0 +1,33 @@
+/* payload.h - the payloads of rows, as requests need them: appended to a joined body as they are, or raw.
+ *
+ * One thread; the raw bytes of the row asked for last are kept.
+ */
+#ifndef GATEWAY_PAYLOAD_H
+#define GATEWAY_PAYLOAD_H
+
+#include "base/buffer.h"
+#include "gateway/join.h"
+
+enum { PAYLOAD_MAX_RAW = 256 << 20 };
+
+struct payload {
+    struct buffer_reader *reader; /* borrowed */
+    struct buf block, raw;
+    int64_t row_id; /* whose raw bytes there are; 0: none */
+};
+
+void payload_init(struct payload *payload, struct buffer_reader *reader);
+void payload_fini(struct payload *payload);
+
+/* payload_join: appends the row to join. 0; -ENOENT: the row is gone; -EBADMSG: it is damaged; -ENOMEM, -EIO.
+ */
+int payload_join(struct payload *payload, const struct buffer_row *row, struct join *join);
+
+/* payload_raw: the row uncompressed, borrowed until the next call. Errors as payload_join; -EPROTO: what the
+ * agent sealed is no snappy block. */
+int payload_raw(struct payload *payload, const struct buffer_row *row, struct bytes *ret_raw);
+
+/* payload_release: gives the memory back. */
+void payload_release(struct payload *payload);
+
+#endif

@@ -1,0 +1,392 @@
+/* The one file that knows curl. */
+#include "gateway/sender.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "gateway/bearer.h"
+
+enum { MOST_ANSWER = 8 * 1024, CONNECT_MS = 10 * 1000, IDLE_CONNECTION_S = 60 };
+
+struct sender {
+    const struct gateway_backend_config *config; /* borrowed */
+    enum backend_kind kind;
+    CURLM *multi;
+    struct exchange *idle; /* owned; easy handles for the next posts */
+    struct bearer bearer;
+    char *url; /* owned; the one curl gets */
+    struct curl_slist
+        *connect_to; /* owned; where the URL's host really is, when it names the certificate's */
+    char *host;      /* owned; then the Host header; else NULL */
+};
+
+struct exchange {
+    struct exchange *next;
+    struct sender *sender;
+    struct sender_post *post;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf answer;
+    unsigned tries; /* how often a request was begun on a connection */
+    int64_t started_ns;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* ---- what curl calls */
+
+static size_t on_body(char *from, size_t size, size_t count, void *ctx)
+{
+    struct exchange *x = ctx;
+    size_t len = size * count, room = MOST_ANSWER - x->answer.len;
+    if (room > 0 && buf_append(&x->answer, from, len < room ? len : room) < 0)
+        return 0;
+    return len;
+}
+
+/* Called before a request goes out on a connection, whether it is the first or curl's silent second try. */
+static int on_connected(void *ctx, char *remote, char *local, int remote_port, int local_port)
+{
+    struct exchange *x = ctx;
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    return ++x->tries == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+/* ---- an easy handle */
+
+static void set_text(CURL *easy, CURLoption option, const char *text)
+{
+    if (text && text[0])
+        curl_easy_setopt(easy, option, text);
+}
+
+static void set_tls(CURL *easy, const struct gateway_backend_tls *tls)
+{
+    set_text(easy, CURLOPT_CAINFO, tls->ca_file);
+    set_text(easy, CURLOPT_SSLCERT, tls->cert_file);
+    set_text(easy, CURLOPT_SSLKEY, tls->key_file);
+    if (tls->insecure_skip_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+static void set_auth(CURL *easy, const struct gateway_backend_config *config)
+{
+    if (!config->basic_auth.username || !config->basic_auth.username[0])
+        return;
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, config->basic_auth.username);
+    set_text(easy, CURLOPT_PASSWORD, config->basic_auth.password);
+}
+
+static void set_up(struct exchange *x)
+{
+    const struct gateway_backend_config *config = x->sender->config;
+    long timeout = config->timeout_ms > 0 ? (long)config->timeout_ms : CONNECT_MS;
+    curl_easy_setopt(x->easy, CURLOPT_URL, x->sender->url);
+    curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_MAXAGE_CONN, (long)IDLE_CONNECTION_S);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, timeout);
+    curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : (long)CONNECT_MS);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
+    curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
+    if (x->sender->connect_to)
+        curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, x->sender->connect_to);
+    set_tls(x->easy, &config->tls);
+    set_auth(x->easy, config);
+}
+
+static void exchange_free(struct exchange *x)
+{
+    if (x->easy)
+        curl_easy_cleanup(x->easy);
+    curl_slist_free_all(x->headers);
+    buf_fini(&x->answer);
+    free(x);
+}
+
+static struct exchange *exchange_new(struct sender *sender)
+{
+    struct exchange *x = sender->idle;
+    if (x) {
+        sender->idle = x->next;
+        return x;
+    }
+    x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->sender = sender;
+    buf_init(&x->answer, MOST_ANSWER);
+    x->easy = curl_easy_init();
+    if (!x->easy) {
+        exchange_free(x);
+        return NULL;
+    }
+    set_up(x);
+    return x;
+}
+
+/* ---- request headers */
+
+static int add_header(struct curl_slist **list, const char *name, const char *value)
+{
+    struct buf line;
+    buf_init(&line, BEARER_MAX + 1024);
+    int err = buf_printf(&line, "%s:%s%s", name, value[0] ? " " : "", value);
+    if (err == 0)
+        err = buf_append(&line, "", 1);
+    struct curl_slist *longer = err < 0 ? NULL : curl_slist_append(*list, (char *)line.ptr);
+    buf_fini(&line);
+    if (!longer)
+        return -ENOMEM;
+    *list = longer;
+    return 0;
+}
+
+/* What each kind wants to see. Loki takes its snappy without being told. */
+static int add_kind(struct curl_slist **list, enum backend_kind kind)
+{
+    int err = add_header(list, "Content-Type", "application/x-protobuf");
+    if (err == 0 && kind != BACKEND_LOKI)
+        err = add_header(list, "Content-Encoding", "snappy");
+    if (err == 0 && kind == BACKEND_REMOTE_WRITE)
+        err = add_header(list, "X-Prometheus-Remote-Write-Version", "0.1.0");
+    return err;
+}
+
+static int add_bearer(struct sender *sender, struct curl_slist **list)
+{
+    const char *token = bearer_get(&sender->bearer, clock_mono_ns());
+    struct buf value;
+    if (!token)
+        return 0;
+    buf_init(&value, BEARER_MAX + 64);
+    int err = buf_printf(&value, "Bearer %s", token);
+    if (err == 0)
+        err = buf_append(&value, "", 1);
+    if (err == 0)
+        err = add_header(list, "Authorization", (char *)value.ptr);
+    buf_fini(&value);
+    return err;
+}
+
+static int add_headers(struct sender *sender, struct curl_slist **list)
+{
+    const struct gateway_backend_config *config = sender->config;
+    int err = add_kind(list, sender->kind);
+    if (err == 0)
+        err = add_header(list, "User-Agent", "tributary-gateway/" TRIBUTARY_VERSION);
+    if (err == 0)
+        err = add_header(list, "Expect", ""); /* curl would wait a second for it */
+    if (err == 0 && sender->host)
+        err = add_header(list, "Host", sender->host);
+    if (err == 0 && config->tenant && config->tenant[0])
+        err = add_header(list, "X-Scope-OrgID", config->tenant);
+    if (err == 0)
+        err = add_bearer(sender, list);
+    for (size_t i = 0; i < config->headers.count && err == 0; i++)
+        err = add_header(list, config->headers.items[i].key, config->headers.items[i].value);
+    return err;
+}
+
+/* ---- posting */
+
+int sender_start(struct sender *sender, struct sender_post *post)
+{
+    struct exchange *x = exchange_new(sender);
+    if (!x)
+        return -ENOMEM;
+    x->post = post;
+    x->tries = 0;
+    x->error[0] = 0;
+    x->started_ns = clock_mono_ns();
+    buf_clear(&x->answer);
+    if (add_headers(sender, &x->headers) < 0) {
+        exchange_free(x);
+        return -ENOMEM;
+    }
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, post->body.ptr);
+    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body.len);
+    if (curl_multi_add_handle(sender->multi, x->easy) != CURLM_OK) {
+        exchange_free(x);
+        return -ENOMEM;
+    }
+    post->exchange = x;
+    return 0;
+}
+
+static void put_back(struct exchange *x)
+{
+    curl_multi_remove_handle(x->sender->multi, x->easy);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(x->headers);
+    x->headers = NULL;
+    x->post->exchange = NULL;
+    x->post = NULL;
+    x->next = x->sender->idle;
+    x->sender->idle = x;
+}
+
+void sender_abort(struct sender *sender, struct sender_post *post)
+{
+    (void)sender;
+    if (post->exchange)
+        put_back(post->exchange);
+}
+
+static const char *words_of(const struct exchange *x, CURLcode code)
+{
+    if (x->tries > 1)
+        return "the connection was lost before an answer";
+    return x->error[0] ? x->error : curl_easy_strerror(code);
+}
+
+static void finish(struct exchange *x, CURLcode code)
+{
+    struct sender_post *post = x->post;
+    struct sender_answer answer = {.error = "", .took_ns = clock_mono_ns() - x->started_ns};
+    struct curl_header *after = NULL;
+    char retry_after[128] = "", error[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (curl_easy_header(x->easy, "Retry-After", 0, CURLH_HEADER, -1, &after) == CURLHE_OK)
+            snprintf(retry_after, sizeof retry_after, "%s", after->value);
+        answer.http = (struct verdict_answer){(int)status, after ? retry_after : NULL, buf_bytes(&x->answer)};
+    } else {
+        snprintf(error, sizeof error, "%s", words_of(x, code));
+        answer.outcome = x->tries == 0 ? SENDER_NOT_SENT : SENDER_NO_ANSWER;
+        answer.error = error;
+        answer.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    }
+    put_back(x); /* its answer buffer is untouched until the next post */
+    post->done(post, &answer);
+}
+
+void sender_run(struct sender *sender)
+{
+    CURLMsg *message;
+    int running, left;
+    curl_multi_perform(sender->multi, &running);
+    while ((message = curl_multi_info_read(sender->multi, &left))) {
+        char *x = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x);
+        finish((struct exchange *)(void *)x, code);
+    }
+}
+
+void sender_wait(struct sender *sender, int timeout_ms)
+{
+    curl_multi_poll(sender->multi, NULL, 0, timeout_ms, NULL);
+}
+
+void sender_wake(struct sender *sender)
+{
+    curl_multi_wakeup(sender->multi);
+}
+
+/* ---- life */
+
+static void init_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* The certificate's name is not the URL's host: curl is given a URL with that name and told where it really
+ * is. */
+static int redirect_name(struct sender *sender, CURLU *parsed, const char *name)
+{
+    char *host = NULL, *port = NULL, text[1024];
+    int err = -EINVAL;
+    if (curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        curl_url_set(parsed, CURLUPART_HOST, name, 0) == CURLUE_OK) {
+        snprintf(text, sizeof text, "%s:%s:%s:%s", name, port, host, port);
+        sender->connect_to = curl_slist_append(NULL, text);
+        snprintf(text, sizeof text, "%s:%s", host, port);
+        sender->host = strdup(text);
+        err = sender->connect_to && sender->host ? 0 : -ENOMEM;
+    }
+    curl_free(host);
+    curl_free(port);
+    return err;
+}
+
+static int set_url(struct sender *sender)
+{
+    const struct gateway_backend_config *config = sender->config;
+    CURLU *parsed = curl_url();
+    char *url = NULL;
+    if (!parsed)
+        return -ENOMEM;
+    int err = curl_url_set(parsed, CURLUPART_URL, config->url, 0) == CURLUE_OK ? 0 : -EINVAL;
+    if (err == 0 && config->tls.server_name && config->tls.server_name[0])
+        err = redirect_name(sender, parsed, config->tls.server_name);
+    if (err == 0 && curl_url_get(parsed, CURLUPART_URL, &url, 0) != CURLUE_OK)
+        err = -EINVAL;
+    if (err == 0 && !(sender->url = strdup(url)))
+        err = -ENOMEM;
+    curl_free(url);
+    curl_url_cleanup(parsed);
+    return err;
+}
+
+int sender_new(const struct gateway_backend_config *config, enum backend_kind kind,
+               struct sender **ret_sender)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_curl);
+    struct sender *sender = calloc(1, sizeof *sender);
+    if (!sender)
+        return -ENOMEM;
+    sender->config = config;
+    sender->kind = kind;
+    sender->bearer.path = config->bearer_token_file;
+    sender->multi = curl_multi_init();
+    int err = sender->multi ? set_url(sender) : -ENOMEM;
+    if (err < 0) {
+        sender_free(sender);
+        return err;
+    }
+    curl_multi_setopt(sender->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    curl_multi_setopt(sender->multi, CURLMOPT_MAXCONNECTS, config->lanes > 0 ? (long)config->lanes : 1L);
+    *ret_sender = sender;
+    return 0;
+}
+
+void sender_free(struct sender *sender)
+{
+    if (!sender)
+        return;
+    while (sender->idle) {
+        struct exchange *x = sender->idle;
+        sender->idle = x->next;
+        exchange_free(x);
+    }
+    if (sender->multi)
+        curl_multi_cleanup(sender->multi);
+    curl_slist_free_all(sender->connect_to);
+    free(sender->host);
+    free(sender->url);
+    free(sender);
+}

@@ -1,0 +1,291 @@
+#include "gateway/settle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "gateway/verdict.h"
+
+enum { MOST_REFUSED_BYTES = 256 << 20 };
+
+struct settling {
+    const struct buffer_row *rows; /* these are borrowed */
+    const enum row_fate *fates;
+    const struct halving *h;
+    struct payload *payload;
+    struct settle *to;
+    bool *was_in; /* owned; by doubt */
+};
+
+/* ---- was a doubted part in? */
+
+struct group { /* the records of a doubted part */
+    struct split_sample *samples;
+    bool *taken;
+    size_t count;
+};
+
+static int group_grow(struct group *group, size_t more)
+{
+    size_t room = group->count + more + 1; /* never 0 */
+    struct split_sample *samples = realloc(group->samples, room * sizeof *samples);
+    if (samples)
+        group->samples = samples;
+    bool *taken = realloc(group->taken, room * sizeof *taken);
+    if (taken)
+        group->taken = taken;
+    return samples && taken ? 0 : -ENOMEM;
+}
+
+/* Marks which records of the row were taken: answers stand left to right, so one pass over them is enough. */
+static void mark_taken(const struct halving *h, uint32_t row, bool *taken, uint32_t count)
+{
+    for (size_t i = 0; i < h->answer_count; i++) {
+        struct part part = h->answers[i].part;
+        if (h->answers[i].outcome != PART_TAKEN || row < part.row || row - part.row >= part.rows)
+            continue;
+        uint32_t to = part.to && part.to < count ? part.to : count;
+        for (uint32_t k = part.to ? part.from : 0; k < to; k++)
+            taken[k] = true;
+    }
+}
+
+static int group_add_row(struct settling *s, struct group *group, struct part part, uint32_t row)
+{
+    struct bytes raw;
+    uint32_t count;
+    int err = s->fates[row] == ROW_LIVE ? payload_raw(s->payload, &s->rows[row], &raw) : -ENOENT;
+    if (err < 0)
+        return err == -ENOMEM || err == -EIO ? err : 0;
+    if (split_count(s->rows[row].format, raw, &count) < 0)
+        return 0;
+    if ((err = group_grow(group, count)) < 0)
+        return err;
+    struct split_sample *samples = group->samples + group->count;
+    bool *taken = group->taken + group->count;
+    if (split_samples(raw, samples, count) < 0)
+        return 0;
+    memset(taken, 0, count);
+    mark_taken(s->h, row, taken, count);
+    uint32_t from = part.to ? part.from : 0, to = part.to && part.to < count ? part.to : count;
+    if (from > to)
+        return 0;
+    memmove(samples, samples + from, (to - from) * sizeof *samples);
+    memmove(taken, taken + from, to - from);
+    group->count += to - from;
+    return 0;
+}
+
+static int judge_doubt(struct settling *s, struct part part)
+{
+    struct group group = {0};
+    int err = 0;
+    for (uint32_t row = part.row; row < part.row + part.rows && err == 0; row++)
+        err = group_add_row(s, &group, part, row);
+    if (err == 0 && group.count)
+        err = doubt_was_in(group.samples, group.taken, group.count);
+    free(group.samples);
+    free(group.taken);
+    return err;
+}
+
+static bool has_refused(const struct halving *h)
+{
+    for (size_t i = 0; i < h->answer_count; i++) {
+        if (h->answers[i].outcome == PART_REFUSED)
+            return true;
+    }
+    return false;
+}
+
+static int judge_doubts(struct settling *s)
+{
+    s->was_in = calloc(s->h->doubt_count + 1, sizeof *s->was_in);
+    if (!s->was_in)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->h->doubt_count && has_refused(s->h); i++) {
+        int was_in = judge_doubt(s, s->h->doubts[i]);
+        if (was_in < 0)
+            return was_in;
+        s->was_in[i] = was_in;
+    }
+    return 0;
+}
+
+/* ---- causes and kept records */
+
+static bool was_in_before(const struct settling *s, uint32_t row, uint32_t record)
+{
+    for (size_t i = 0; i < s->h->doubt_count; i++) {
+        if (s->was_in[i] && doubt_holds(s->h->doubts[i], row, record))
+            return true;
+    }
+    return false;
+}
+
+static enum buffer_cause cause_of(const struct settling *s, const struct part_answer *answer, uint32_t row)
+{
+    const struct buffer_row *r = &s->rows[row];
+    switch (answer->outcome) {
+    case PART_TAKEN:
+        return BUFFER_DELIVERED;
+    case PART_UNRESOLVED:
+        return BUFFER_UNRESOLVED;
+    case PART_DROPPED:
+        return BUFFER_DROPPED;
+    case PART_REFUSED:
+        break;
+    }
+    if (was_in_before(s, row, answer->part.from))
+        return BUFFER_CAUSE_REPEATED;
+    bool may_be_late = r->format == FORMAT_REMOTE_WRITE_1 && (r->handed_over || !r->goes_back);
+    if (may_be_late && verdict_is_out_of_order(bytes_of_string(halving_words(s->h, answer))))
+        return BUFFER_OVERTAKEN;
+    return BUFFER_REFUSED;
+}
+
+/* Appends the part's records as a message of their own; what cannot be cut is kept whole, what cannot be read
+ * leaves nothing. */
+static int keep_payload(struct settling *s, const struct part_answer *answer, uint32_t row)
+{
+    const struct buffer_row *r = &s->rows[row];
+    struct part part = answer->part;
+    struct bytes raw;
+    int err = payload_raw(s->payload, r, &raw);
+    if (err < 0)
+        return err == -ENOMEM || err == -EIO ? err : 0;
+    if (part.to == 0)
+        return buf_append(&s->to->bytes, raw.ptr, raw.len);
+    err = split_write(r->format, raw, s->h->rows[row].records, part.from, part.to, &s->to->bytes);
+    return err == -EBADMSG || err == -EPROTONOSUPPORT ? 0 : err;
+}
+
+static struct buffer_refused *add_refused(struct settle *to)
+{
+    if (to->refused_count == to->refused_room) {
+        size_t room = to->refused_room ? to->refused_room * 2 : 16;
+        struct buffer_refused *grown = realloc(to->refused, room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        to->refused = grown;
+        to->refused_room = room;
+    }
+    struct buffer_refused *refused = &to->refused[to->refused_count++];
+    *refused = (struct buffer_refused){0};
+    return refused;
+}
+
+static int keep(struct settling *s, const struct part_answer *answer, uint32_t row, enum buffer_cause cause,
+                uint64_t records)
+{
+    size_t before = s->to->bytes.len;
+    struct buffer_refused *refused = add_refused(s->to);
+    if (!refused)
+        return -ENOMEM;
+    refused->row_id = s->rows[row].id;
+    refused->origin = s->rows[row].origin;
+    refused->cause = cause;
+    refused->status = answer->status;
+    refused->words = halving_words(s->h, answer);
+    refused->format = s->rows[row].format;
+    refused->records = records;
+    int err = keep_payload(s, answer, row);
+    refused->payload.len = s->to->bytes.len - before; /* its pointer is set when all bytes are there */
+    return err;
+}
+
+/* ---- a row */
+
+struct row_count { /* what of the row is accounted for */
+    uint64_t left;
+    bool has_taken;
+    enum buffer_cause last;
+};
+
+static int settle_part(struct settling *s, const struct part_answer *answer, uint32_t row,
+                       struct row_count *count)
+{
+    struct part part = answer->part;
+    enum buffer_cause cause = cause_of(s, answer, row);
+    if (cause == BUFFER_DELIVERED) {
+        count->has_taken = true;
+        return 0;
+    }
+    uint64_t records = part.to ? part.to - part.from : s->rows[row].records;
+    uint64_t counted = records < count->left ? records : count->left;
+    s->to->counts[cause] += counted;
+    count->left -= counted;
+    count->last = cause;
+    if (cause == BUFFER_REFUSED || cause == BUFFER_OVERTAKEN)
+        s->to->is_refused[row] = true;
+    return cause == BUFFER_DROPPED ? 0 : keep(s, answer, row, cause, records);
+}
+
+static int settle_row(struct settling *s, uint32_t row)
+{
+    struct row_count count = {s->rows[row].records, false, BUFFER_DELIVERED};
+    int err = 0;
+    if (s->fates[row] == ROW_GONE)
+        return 0;
+    if (s->fates[row] == ROW_DAMAGED) {
+        s->to->counts[BUFFER_DROPPED] += s->rows[row].records;
+        return 0;
+    }
+    for (size_t i = 0; i < s->h->answer_count && err == 0; i++) {
+        const struct part_answer *answer = &s->h->answers[i];
+        if (row >= answer->part.row && row - answer->part.row < answer->part.rows)
+            err = settle_part(s, answer, row, &count);
+    }
+    s->to->counts[count.has_taken ? BUFFER_DELIVERED : count.last] += count.left;
+    return err;
+}
+
+static void move_cursors(struct settling *s)
+{
+    struct settle *to = s->to;
+    for (size_t i = 0; i < s->h->row_count; i++) {
+        size_t k = 0;
+        while (k < to->moved_count && to->moved[k].slot != s->rows[i].slot)
+            k++;
+        if (k == to->moved_count)
+            to->moved_count++;
+        to->moved[k] = (struct buffer_moved){s->rows[i].slot, s->rows[i].id}; /* rows of a slot go up */
+    }
+}
+
+static int settle_rows(struct settling *s)
+{
+    int err = judge_doubts(s);
+    for (uint32_t row = 0; row < s->h->row_count && err == 0; row++)
+        err = settle_row(s, row);
+    const uint8_t *at = s->to->bytes.ptr;
+    for (size_t i = 0; i < s->to->refused_count; i++) {
+        s->to->refused[i].payload.ptr = at;
+        at += s->to->refused[i].payload.len;
+    }
+    move_cursors(s);
+    return err;
+}
+
+int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const struct halving *h,
+                struct payload *payload, struct settle *ret_settle)
+{
+    struct settle to = {.is_refused = calloc(h->row_count + 1, sizeof *to.is_refused)};
+    struct settling s = {rows, fates, h, payload, &to, NULL};
+    buf_init(&to.bytes, MOST_REFUSED_BYTES);
+    int err = to.is_refused ? settle_rows(&s) : -ENOMEM;
+    free(s.was_in);
+    if (err < 0) {
+        settle_fini(&to);
+        return err;
+    }
+    *ret_settle = to;
+    return 0;
+}
+
+void settle_fini(struct settle *settle)
+{
+    free(settle->refused);
+    free(settle->is_refused);
+    buf_fini(&settle->bytes);
+    *settle = (struct settle){0};
+}

@@ -1,0 +1,112 @@
+/* meminfo.c - /proc/meminfo: "NAME:  VALUE kB" lines, in bytes; the HugePages_ counts have no unit. */
+#include <errno.h>
+
+#include "node-agent/collectors/table.h"
+#include "node-agent/procfile.h"
+#include "node-agent/text.h"
+
+#define FIELD(key, name)                                                                                     \
+    {                                                                                                        \
+        key ":", "node_memory_" name, "Memory information field " name "."                                   \
+    }
+static const struct {
+    const char *key, *name, *help;
+} fields[] = {
+    FIELD("Active", "Active_bytes"),
+    FIELD("Active(anon)", "Active_anon_bytes"),
+    FIELD("Active(file)", "Active_file_bytes"),
+    FIELD("AnonHugePages", "AnonHugePages_bytes"),
+    FIELD("AnonPages", "AnonPages_bytes"),
+    FIELD("Bounce", "Bounce_bytes"),
+    FIELD("Buffers", "Buffers_bytes"),
+    FIELD("Cached", "Cached_bytes"),
+    FIELD("CmaFree", "CmaFree_bytes"),
+    FIELD("CmaTotal", "CmaTotal_bytes"),
+    FIELD("CommitLimit", "CommitLimit_bytes"),
+    FIELD("Committed_AS", "Committed_AS_bytes"),
+    FIELD("DirectMap1G", "DirectMap1G_bytes"),
+    FIELD("DirectMap2M", "DirectMap2M_bytes"),
+    FIELD("DirectMap4k", "DirectMap4k_bytes"),
+    FIELD("Dirty", "Dirty_bytes"),
+    FIELD("HardwareCorrupted", "HardwareCorrupted_bytes"),
+    FIELD("Hugepagesize", "Hugepagesize_bytes"),
+    FIELD("Inactive", "Inactive_bytes"),
+    FIELD("Inactive(anon)", "Inactive_anon_bytes"),
+    FIELD("Inactive(file)", "Inactive_file_bytes"),
+    FIELD("KernelStack", "KernelStack_bytes"),
+    FIELD("Mapped", "Mapped_bytes"),
+    FIELD("MemAvailable", "MemAvailable_bytes"),
+    FIELD("MemFree", "MemFree_bytes"),
+    FIELD("MemTotal", "MemTotal_bytes"),
+    FIELD("Mlocked", "Mlocked_bytes"),
+    FIELD("NFS_Unstable", "NFS_Unstable_bytes"),
+    FIELD("PageTables", "PageTables_bytes"),
+    FIELD("Percpu", "Percpu_bytes"),
+    FIELD("SReclaimable", "SReclaimable_bytes"),
+    FIELD("SUnreclaim", "SUnreclaim_bytes"),
+    FIELD("Shmem", "Shmem_bytes"),
+    FIELD("ShmemHugePages", "ShmemHugePages_bytes"),
+    FIELD("ShmemPmdMapped", "ShmemPmdMapped_bytes"),
+    FIELD("Slab", "Slab_bytes"),
+    FIELD("SwapCached", "SwapCached_bytes"),
+    FIELD("SwapFree", "SwapFree_bytes"),
+    FIELD("SwapTotal", "SwapTotal_bytes"),
+    FIELD("Unevictable", "Unevictable_bytes"),
+    FIELD("VmallocChunk", "VmallocChunk_bytes"),
+    FIELD("VmallocTotal", "VmallocTotal_bytes"),
+    FIELD("VmallocUsed", "VmallocUsed_bytes"),
+    FIELD("Writeback", "Writeback_bytes"),
+    FIELD("WritebackTmp", "WritebackTmp_bytes"),
+    FIELD("Zswap", "Zswap_bytes"),
+    FIELD("Zswapped", "Zswapped_bytes"),
+    FIELD("HugePages_Free", "HugePages_Free"),
+    FIELD("HugePages_Rsvd", "HugePages_Rsvd"),
+    FIELD("HugePages_Surp", "HugePages_Surp"),
+    FIELD("HugePages_Total", "HugePages_Total"),
+};
+
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static int start(const struct agent_config *config, void **ret_state)
+{
+    *ret_state = procfile_new(config->host_metrics.path_procfs, "meminfo");
+    return *ret_state ? 0 : -ENOMEM;
+}
+
+static int parse_value(struct bytes line, uint64_t *ret_value)
+{
+    struct bytes field;
+    uint64_t value;
+    if (!text_field(&line, &field) || text_u64(field, &value) < 0)
+        return -EINVAL;
+    if (text_field(&line, &field)) {
+        if (!text_is(field, "kB"))
+            return -EINVAL;
+        value *= 1024;
+    }
+    *ret_value = value;
+    return 0;
+}
+
+static int update(void *state, struct metric_sink *sink)
+{
+    struct bytes text, line, key;
+    uint64_t value;
+    int err = procfile_read(state, &text);
+    while (err == 0 && text_line(&text, &line)) {
+        if (!text_field(&line, &key))
+            continue;
+        err = parse_value(line, &value);
+        for (int i = 0; i < FIELDS && err == 0; i++)
+            if (text_is(key, fields[i].key))
+                collector_emit(sink, fields[i].name, METRIC_GAUGE, fields[i].help, (double)value);
+    }
+    return err;
+}
+
+static void stop(void *state)
+{
+    procfile_free(state);
+}
+
+const struct collector collector_meminfo = {"meminfo", true, start, update, stop, false};

@@ -1,0 +1,25 @@
+/* exposition_write.h - samples as a page of the text exposition format 0.0.4: families sorted by name, each
+ * with its HELP and TYPE once.
+ *
+ * For commands and tests; what is shipped goes through series.h. One thread at a time.
+ */
+#ifndef NODE_AGENT_EXPOSITION_WRITE_H
+#define NODE_AGENT_EXPOSITION_WRITE_H
+
+#include "base/buf.h"
+#include "node-agent/collector.h"
+
+struct exposition_writer;
+
+/* exposition_writer_new: NULL when memory is out. */
+struct exposition_writer *exposition_writer_new(void);
+void exposition_writer_free(struct exposition_writer *writer);
+
+/* exposition_writer_sink: where to put the samples; lives as long as the writer. */
+struct metric_sink *exposition_writer_sink(struct exposition_writer *writer);
+
+/* exposition_writer_finish: appends the page to out. 0, or the first error of all that was put (-ENOMEM,
+ * -EMSGSIZE). */
+int exposition_writer_finish(struct exposition_writer *writer, struct buf *out);
+
+#endif

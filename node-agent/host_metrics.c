@@ -1,0 +1,400 @@
+#include "node-agent/host_metrics.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "node-agent/collector.h"
+#include "node-agent/exposition_write.h"
+#include "node-agent/metrics.h"
+
+enum { MAX_COLLECTORS = 64, MAX_LABELS = 16, GRACE_MS = 1000, WARN_PERIOD_S = 600, STACK_BYTES = 512 * 1024 };
+
+struct member { /* one collector in use */
+    const struct collector *collector;
+    void *state;
+    struct log_limit limit;
+};
+
+struct members {
+    struct member items[MAX_COLLECTORS];
+    size_t count;
+};
+
+struct series_sink { /* samples of one run, on their way into a chunk */
+    struct metric_sink sink;
+    struct series_chunk *chunk;     /* owned by whoever runs; NULL: memory is out */
+    struct series_context *context; /* owned */
+    int64_t time_ms;
+};
+
+enum worker_state {
+    WORKER_IDLE,
+    WORKER_RUNNING, /* on its thread; only the thread touches members and sink */
+    WORKER_DONE,    /* the thread is about to end; its chunk waits for the loop */
+    WORKER_ORPHAN,  /* host_metrics is gone: the thread frees the worker */
+};
+
+struct worker { /* the collectors that may block, and their thread */
+    pthread_mutex_t lock;
+    enum worker_state state; /* under lock */
+    pthread_t thread;
+    uv_async_t *done; /* borrowed from host_metrics; not touched once WORKER_ORPHAN */
+    struct members members;
+    struct series_sink sink;
+};
+
+struct host_metrics {
+    const struct agent_config *config;
+    struct series_queue *queue;
+    void (*wake)(void *ctx);
+    void *ctx;
+    struct stats_cell *seconds;
+    struct members members;
+    struct series_sink sink; /* its chunk: what waits for the worker */
+    struct worker *worker;   /* owned; NULL when no collector blocks */
+    uv_timer_t interval, grace;
+    uv_async_t done;
+    int open_handles;
+};
+
+/* ---- collectors in use ---- */
+
+static bool is_chosen(const struct conf_strings *names, const struct collector *collector)
+{
+    if (names->count == 0)
+        return collector->enabled_by_default;
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], collector->name) == 0)
+            return true;
+    return false;
+}
+
+static int check_names(const struct conf_strings *names, struct buf *errors)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const struct collector *const *c = collectors;
+        while (*c && strcmp((*c)->name, names->items[i]) != 0)
+            c++;
+        if (*c)
+            continue;
+        buf_printf(errors, "host_metrics.collectors: %s: unknown; one of", names->items[i]);
+        for (c = collectors; *c; c++)
+            buf_printf(errors, "%s %s", c == collectors ? "" : ",", (*c)->name);
+        buf_append_string(errors, "\n");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void members_stop(struct members *members)
+{
+    for (size_t i = 0; i < members->count; i++)
+        members->items[i].collector->stop(members->items[i].state);
+    members->count = 0;
+}
+
+static int members_add(struct members *members, const struct collector *collector,
+                       const struct agent_config *config)
+{
+    struct member *member = &members->items[members->count];
+    if (members->count == MAX_COLLECTORS)
+        return -E2BIG;
+    *member = (struct member){.collector = collector};
+    int err = collector->start(config, &member->state);
+    if (err == 0)
+        members->count++;
+    return err;
+}
+
+static void members_run(struct members *members, struct metric_sink *sink)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        struct member *member = &members->items[i];
+        unsigned held_back;
+        int err = collector_run(member->collector, member->state, sink);
+        if (err < 0 && err != -ENODATA && log_limit_pass(&member->limit, WARN_PERIOD_S, &held_back))
+            log_warn("collector failed", "collector=%s error=\"%s\" held_back=%u", member->collector->name,
+                     strerror(-err), held_back);
+    }
+}
+
+/* ---- from collector to chunk ---- */
+
+static void put_series(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
+                       const char *const *labels, double value)
+{
+    (void)type, (void)help; /* remote write 1.0 carries neither */
+    struct series_sink *to = (struct series_sink *)sink;
+    struct series_label own[MAX_LABELS];
+    size_t count = 0;
+    if (!to->chunk)
+        return;
+    for (; count < MAX_LABELS && labels && labels[2 * count]; count++)
+        own[count] =
+            (struct series_label){bytes_of_string(labels[2 * count]), bytes_of_string(labels[2 * count + 1])};
+    int err = series_add(to->chunk, to->context, SERIES_EXPORTED, bytes_of_string(name), own, count, value,
+                         to->time_ms);
+    if (err < 0 && err != -EINVAL)
+        series_chunk_fault(to->chunk, SERIES_TOO_LARGE, 1);
+}
+
+static int sink_init(struct series_sink *sink, const struct agent_config *config)
+{
+    const struct series_label target[] = {
+        {bytes_of_string("job"), bytes_of_string(config->host_metrics.job)},
+        {bytes_of_string("instance"), bytes_of_string(config->host_metrics.instance)},
+    };
+    *sink = (struct series_sink){.sink.sample = put_series};
+    return series_context_new(target, 2, &config->labels, &sink->context);
+}
+
+static void sink_fini(struct series_sink *sink)
+{
+    series_chunk_free(sink->chunk);
+    series_context_free(sink->context);
+}
+
+static void sink_begin(struct series_sink *sink, int64_t time_ms)
+{
+    series_chunk_free(sink->chunk);
+    sink->chunk = series_chunk_new(SERIES_CHUNK_BYTES);
+    sink->time_ms = time_ms;
+}
+
+/* ---- the worker ---- */
+
+static void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    members_stop(&worker->members);
+    sink_fini(&worker->sink);
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *worker = arg;
+    members_run(&worker->members, &worker->sink.sink);
+    pthread_mutex_lock(&worker->lock);
+    bool orphan = worker->state == WORKER_ORPHAN;
+    if (!orphan) {
+        worker->state = WORKER_DONE;
+        uv_async_send(worker->done);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    if (orphan)
+        worker_free(worker);
+    return NULL;
+}
+
+static int worker_new(const struct agent_config *config, uv_async_t *done, struct worker **ret_worker)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return -ENOMEM;
+    pthread_mutex_init(&worker->lock, NULL);
+    worker->done = done;
+    int err = sink_init(&worker->sink, config);
+    if (err < 0)
+        worker_free(worker);
+    else
+        *ret_worker = worker;
+    return err;
+}
+
+static enum worker_state worker_state(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    enum worker_state state = worker->state;
+    pthread_mutex_unlock(&worker->lock);
+    return state;
+}
+
+static int worker_start(struct worker *worker, int64_t time_ms)
+{
+    pthread_attr_t attr;
+    sink_begin(&worker->sink, time_ms);
+    worker->state = WORKER_RUNNING;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int err = pthread_create(&worker->thread, &attr, worker_run, worker);
+    pthread_attr_destroy(&attr);
+    if (err)
+        worker->state = WORKER_IDLE;
+    return -err;
+}
+
+/* Ends with the worker freed now, or by its thread when that comes back. */
+static void worker_close(struct worker *worker)
+{
+    if (!worker)
+        return;
+    pthread_mutex_lock(&worker->lock);
+    enum worker_state before = worker->state;
+    pthread_t thread = worker->thread;
+    if (before == WORKER_RUNNING)
+        worker->state = WORKER_ORPHAN;
+    pthread_mutex_unlock(&worker->lock);
+    if (before == WORKER_RUNNING) {
+        pthread_detach(thread);
+        return;
+    }
+    if (before == WORKER_DONE)
+        pthread_join(thread, NULL);
+    worker_free(worker);
+}
+
+/* ---- a run ---- */
+
+static void take(struct host_metrics *hm, struct series_sink *sink)
+{
+    if (sink->chunk)
+        series_queue_take(hm->queue, &sink->chunk);
+}
+
+/* What the blocking collectors would have said of themselves. */
+static void report_blocked(struct host_metrics *hm)
+{
+    for (size_t i = 0; i < hm->worker->members.count; i++) {
+        const char *const labels[] = {"collector", hm->worker->members.items[i].collector->name, NULL};
+        put_series(&hm->sink.sink, "node_scrape_collector_success", METRIC_GAUGE, "", labels, 0);
+    }
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+    struct host_metrics *hm = timer->data;
+    take(hm, &hm->sink);
+    hm->wake(hm->ctx);
+}
+
+static void on_done(uv_async_t *async)
+{
+    struct host_metrics *hm = async->data;
+    if (!hm->worker || worker_state(hm->worker) != WORKER_DONE)
+        return;
+    pthread_join(hm->worker->thread, NULL);
+    hm->worker->state = WORKER_IDLE;
+    uv_timer_stop(&hm->grace);
+    take(hm, &hm->sink);
+    take(hm, &hm->worker->sink);
+    hm->wake(hm->ctx);
+}
+
+static void on_interval(uv_timer_t *timer)
+{
+    struct host_metrics *hm = timer->data;
+    int64_t begin_ns = clock_mono_ns(), time_ms = clock_wall_ns() / 1000000;
+    bool blocked = hm->worker && worker_state(hm->worker) != WORKER_IDLE;
+    bool started = hm->worker && !blocked && worker_start(hm->worker, time_ms) == 0;
+    take(hm, &hm->sink);
+    sink_begin(&hm->sink, time_ms);
+    members_run(&hm->members, &hm->sink.sink);
+    put_series(&hm->sink.sink, "up", METRIC_GAUGE, "", NULL, 1);
+    if (hm->worker && !started)
+        report_blocked(hm);
+    stats_observe(hm->seconds, clock_mono_ns() - begin_ns);
+    uv_timer_start(&hm->grace, on_grace, started ? GRACE_MS : 0, 0);
+}
+
+/* ---- life ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct host_metrics *hm = handle->data;
+    if (--hm->open_handles > 0)
+        return;
+    members_stop(&hm->members);
+    sink_fini(&hm->sink);
+    free(hm);
+}
+
+void host_metrics_close(struct host_metrics *hm)
+{
+    if (!hm)
+        return;
+    worker_close(hm->worker);
+    hm->worker = NULL;
+    uv_close((uv_handle_t *)&hm->interval, on_closed);
+    uv_close((uv_handle_t *)&hm->grace, on_closed);
+    uv_close((uv_handle_t *)&hm->done, on_closed);
+}
+
+static int open_handles(struct host_metrics *hm, struct loop *loop)
+{
+    int err = uv_async_init(&loop->uv, &hm->done, on_done);
+    if (err < 0)
+        return err;
+    uv_timer_init(&loop->uv, &hm->interval);
+    uv_timer_init(&loop->uv, &hm->grace);
+    hm->interval.data = hm->grace.data = hm->done.data = hm;
+    hm->open_handles = 3;
+    return 0;
+}
+
+static int start_collectors(struct host_metrics *hm)
+{
+    for (const struct collector *const *c = collectors; *c; c++) {
+        int err = 0;
+        if (!is_chosen(&hm->config->host_metrics.collectors, *c))
+            continue;
+        if ((*c)->blocks && !hm->worker)
+            err = worker_new(hm->config, &hm->done, &hm->worker);
+        if (err == 0)
+            err = members_add((*c)->blocks ? &hm->worker->members : &hm->members, *c, hm->config);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+int host_metrics_new(struct loop *loop, const struct agent_config *config, struct stats *stats,
+                     struct series_queue *queue, void (*wake)(void *ctx), void *ctx, struct buf *errors,
+                     struct host_metrics **ret_host_metrics)
+{
+    int err = check_names(&config->host_metrics.collectors, errors);
+    struct host_metrics *hm = err == 0 ? calloc(1, sizeof *hm) : NULL;
+    if (!hm)
+        return err < 0 ? err : -ENOMEM;
+    *hm = (struct host_metrics){.config = config, .queue = queue, .wake = wake, .ctx = ctx};
+    hm->seconds = stats_cell(stats, AGENT_COLLECT_SECONDS);
+    err = open_handles(hm, loop);
+    if (err < 0) {
+        free(hm);
+        return err;
+    }
+    err = sink_init(&hm->sink, config);
+    if (err == 0)
+        err = start_collectors(hm);
+    if (err < 0) {
+        host_metrics_close(hm);
+        return err;
+    }
+    uv_timer_start(&hm->interval, on_interval, 0, (uint64_t)config->host_metrics.interval_ms);
+    *ret_host_metrics = hm;
+    return 0;
+}
+
+int host_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors)
+{
+    struct members members = {.count = 0};
+    int err = check_names(&config->host_metrics.collectors, errors);
+    struct exposition_writer *writer = err == 0 ? exposition_writer_new() : NULL;
+    if (!writer)
+        return err < 0 ? err : -ENOMEM;
+    for (const struct collector *const *c = collectors; *c && err == 0; c++)
+        if (is_chosen(&config->host_metrics.collectors, *c))
+            err = members_add(&members, *c, config);
+    if (err == 0) {
+        members_run(&members, exposition_writer_sink(writer));
+        err = exposition_writer_finish(writer, out);
+    }
+    members_stop(&members);
+    exposition_writer_free(writer);
+    return err;
+}

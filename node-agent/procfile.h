@@ -1,0 +1,33 @@
+/* procfile.h - a file of /proc that is read again and again: opened once, read from its start each time.
+ *
+ * One thread at a time.
+ */
+#ifndef NODE_AGENT_PROCFILE_H
+#define NODE_AGENT_PROCFILE_H
+
+#include "base/buf.h"
+
+enum { PROCFILE_BYTES = 4 * 1024 * 1024 }; /* longer files are an error */
+
+struct procfile {
+    char *path; /* owned */
+    int fd;     /* -1: not open */
+    struct buf text;
+};
+
+/* procfile_new: for the file folder/name; opens nothing yet. NULL when memory is out. */
+struct procfile *procfile_new(const char *folder, const char *name);
+void procfile_free(struct procfile *file);
+
+/* procfile_read: its whole content, borrowed until the next read. Opens it again where reading fails. 0, or a
+ * negative errno (-EMSGSIZE past PROCFILE_BYTES). */
+int procfile_read(struct procfile *file, struct bytes *ret_text);
+
+/* procfile_read_word: the content of a small file (one line of sysfs), without trailing blanks, as a C string
+ * in storage, cut to fit. 0 or a negative errno. */
+int procfile_read_word(const char *path, char *storage, size_t size);
+
+/* procfile_read_u64: such a file as a number. 0, a negative errno, -EINVAL. */
+int procfile_read_u64(const char *path, uint64_t *ret_value);
+
+#endif

@@ -1,0 +1,384 @@
+#include "node-agent/ship_lane.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "node-agent/metrics.h"
+
+enum { BUSY_MIN_MS = 20, BUSY_MAX_MS = 30000, UNCLEAR_WAIT_MS = 2000, HEAD_BYTES = 4 * 1024 * 1024 };
+
+/* ---- states: the one place that changes them, with the timer that each one has */
+
+static void on_timer(uv_timer_t *timer);
+
+static void enter(struct lane *lane, enum ship_state state, int64_t timeout_ms)
+{
+    if (lane->state != state)
+        log_debug("ship: lane changes its state", "signal=%s from=%d to=%d", telemetry_name(lane->signal),
+                  (int)lane->state, (int)state);
+    lane->state = state;
+    if (timeout_ms > 0)
+        uv_timer_start(&lane->timer, on_timer, (uint64_t)timeout_ms, 0);
+    else
+        uv_timer_stop(&lane->timer);
+}
+
+static void wait_and_retry(struct lane *lane, int64_t wait_ms)
+{
+    wait_ms = wait_ms < BUSY_MIN_MS ? BUSY_MIN_MS : wait_ms > BUSY_MAX_MS ? BUSY_MAX_MS : wait_ms;
+    enter(lane, SHIP_BACKOFF, wait_ms);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct lane *lane = timer->data;
+    if (lane->state == SHIP_BACKOFF) {
+        enter(lane, lane->is_resumed ? SHIP_READY : SHIP_HELLO, 0);
+        lane_advance(lane);
+    } else
+        ship_leave(lane->ship, "deadline");
+}
+
+static void free_batch(struct lane *lane)
+{
+    batch_free(lane->batch);
+    lane->batch = NULL;
+    lane->was_sent = false;
+}
+
+/* ---- sending */
+
+static int64_t deadline_ms(const struct lane *lane)
+{
+    return ship_config(lane->ship)->gateway.ack_deadline_ms;
+}
+
+/* Hands a frame to the link; what cannot be sent now is tried again when the channel or the link comes back.
+ */
+static bool request(struct lane *lane, int encode_error, struct buf *head, struct bytes payload)
+{
+    struct link *link = ship_link(lane->ship);
+    int err = encode_error;
+    if (err == 0)
+        err = link_request(link, (int)lane->signal, buf_bytes(head), payload);
+    buf_fini(head);
+    if (err < 0 && err != -EAGAIN)
+        wait_and_retry(lane, UNCLEAR_WAIT_MS);
+    return err == 0;
+}
+
+static void send_resume(struct lane *lane)
+{
+    struct link *link = ship_link(lane->ship);
+    struct wire_resume resume = {.boot = ship_boot(lane->ship), .signal = lane->signal};
+    struct buf head;
+    if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
+        return;
+    snprintf(resume.origin, sizeof resume.origin, "%s", ship_config(lane->ship)->node);
+    snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
+    buf_init(&head, HEAD_BYTES);
+    int err = wire_encode_resume(&resume, &head);
+    if (!request(lane, err, &head, (struct bytes){0}))
+        return;
+    lane->is_asking = true;
+    enter(lane, SHIP_HELLO, deadline_ms(lane));
+}
+
+static bool seal(struct lane *lane)
+{
+    if (lane->source.seal(lane->source.ctx, &lane->batch) < 0) {
+        lane->batch = NULL;
+        if (ship_is_draining(lane->ship)) {
+            enter(lane, SHIP_DRAINED, 0);
+            ship_lane_finished(lane->ship);
+        }
+        return false;
+    }
+    lane->batch->signal = lane->signal;
+    lane->batch->boot = ship_boot(lane->ship);
+    lane->batch->seq = ++lane->seq;
+    lane->sealed_ns = clock_mono_ns();
+    stats_add(lane->cells.sealed_batches, 1);
+    stats_add(lane->cells.sealed_records, (int64_t)lane->batch->records);
+    return true;
+}
+
+static void send_batch(struct lane *lane)
+{
+    struct link *link = ship_link(lane->ship);
+    struct buf head;
+    if (!link || !link_can_take(link, (int)lane->signal))
+        return;
+    lane->batch->sent_at_ns = clock_wall_ns();
+    lane->batch->acknowledged_seq = lane->acknowledged_seq;
+    buf_init(&head, HEAD_BYTES);
+    int err = wire_encode_batch_head(lane->batch, &head);
+    if (!request(lane, err, &head, lane->batch->payload))
+        return;
+    lane->was_sent = true;
+    enter(lane, SHIP_WAIT_ACK, deadline_ms(lane));
+}
+
+static void send_next(struct lane *lane)
+{
+    if (lane->is_draining)
+        return; /* ship moves all lanes when each was told */
+    if (!lane->batch && ship_is_going_back(lane->ship)) {
+        if (!lane->is_probed) {
+            enter(lane, SHIP_HELLO, 0);
+            send_resume(lane);
+        }
+        return;
+    }
+    if (lane->batch || seal(lane))
+        send_batch(lane);
+}
+
+void lane_advance(struct lane *lane)
+{
+    if (!lane_is_used(lane))
+        return;
+    switch (lane->state) {
+    case SHIP_HELLO:
+        send_resume(lane);
+        break;
+    case SHIP_READY:
+        send_next(lane);
+        break;
+    case SHIP_SENDING:
+    case SHIP_WAIT_ACK:
+    case SHIP_BACKOFF:
+    case SHIP_DRAINED:
+        break;
+    }
+}
+
+/* ---- answers */
+
+static void take_draining(struct lane *lane, const char *next_buffer_id)
+{
+    lane->is_draining = true;
+    snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next_buffer_id);
+    enter(lane, SHIP_READY, 0);
+    ship_lane_drained(lane->ship);
+}
+
+/* What went with a buffer: counted for what has no second copy; logs are read again. */
+static void forget_undelivered(struct lane *lane)
+{
+    uint64_t records = undelivered_take(&lane->undelivered);
+    if (lane->signal != TELEMETRY_LOGS)
+        stats_add(lane->cells.lost, (int64_t)records);
+}
+
+/* Another buffer than the one that this lane's batches went to. */
+static bool change_buffer(struct lane *lane, const char *buffer_id)
+{
+    bool is_first = !lane->buffer_id[0], is_same = !strcmp(lane->buffer_id, buffer_id);
+    bool was_handed_over = lane->next_buffer_id[0] && !strcmp(lane->next_buffer_id, buffer_id);
+    if (!is_first && !is_same && !was_handed_over)
+        forget_undelivered(lane);
+    if (!is_same) {
+        lane->acknowledged_seq = 0;
+        lane->missing = 0;
+    }
+    snprintf(lane->buffer_id, sizeof lane->buffer_id, "%s", buffer_id);
+    lane->next_buffer_id[0] = '\0';
+    return was_handed_over;
+}
+
+static void take_resumed(struct lane *lane, const struct wire_resume_reply *reply)
+{
+    bool was_handed_over = change_buffer(lane, reply->buffer_id);
+    stats_add(lane->cells.resumes, 1);
+    if (!was_handed_over) /* the former buffer's batches are not counted by this one's number */
+        undelivered_settle(&lane->undelivered, reply->delivered_seq);
+    lane->is_resumed = true;
+    if (lane->source.resumed && lane->source.resumed(lane->source.ctx, reply, was_handed_over, lane->batch))
+        free_batch(lane);
+    enter(lane, SHIP_READY, 0);
+    ship_saw_assignment(lane->ship, reply->assignment_version, true);
+    if (ship_is_going_back(lane->ship) && !lane->batch) {
+        lane->is_probed = true;
+        lane->holds = reply->holds_undelivered;
+        ship_lane_probed(lane->ship);
+    }
+    lane_advance(lane);
+}
+
+static void take_resume_reply(struct lane *lane, const struct wire_resume_reply *reply)
+{
+    switch (reply->answer) {
+    case WIRE_COMMITTED:
+        take_resumed(lane, reply);
+        return;
+    case WIRE_DRAINING:
+        take_draining(lane, reply->next_buffer_id);
+        return;
+    case WIRE_BUSY:
+        wait_and_retry(lane, reply->retry_after_ms);
+        return;
+    case WIRE_UNKNOWN:
+    case WIRE_REFUSED:
+    case WIRE_RESUME_FIRST:
+        break;
+    }
+    char quoted[256];
+    log_warn("ship: the gateway does not resume", "signal=%s answer=%d reason=%s",
+             telemetry_name(lane->signal), (int)reply->answer,
+             log_quote(reply->reason, quoted, sizeof quoted));
+    wait_and_retry(lane, UNCLEAR_WAIT_MS);
+}
+
+static void take_committed(struct lane *lane, const struct wire_reply *reply)
+{
+    if (strcmp(reply->buffer_id, lane->buffer_id) !=
+        0) { /* never greeted: greet it; the batch is sent again */
+        lane->is_resumed = false;
+        enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+        return;
+    }
+    const struct batch *batch = lane->batch;
+    stats_add(lane->cells.committed_batches, 1);
+    stats_add(lane->cells.committed_records, (int64_t)batch->records);
+    stats_add(lane->cells.committed_bytes, (int64_t)batch->payload.len);
+    stats_add(lane->cells.repeats, reply->repeated);
+    stats_observe(lane->cells.ack_seconds, clock_mono_ns() - lane->sealed_ns);
+    if (reply->missing_seqs > lane->missing)
+        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - lane->missing));
+    lane->missing = reply->missing_seqs;
+    lane->acknowledged_seq = batch->seq;
+    lane->fenced = 0;
+    undelivered_add(&lane->undelivered, batch->seq, batch->records);
+    undelivered_settle(&lane->undelivered, reply->delivered_seq);
+    if (lane->source.committed)
+        lane->source.committed(lane->source.ctx, batch, reply);
+    free_batch(lane);
+    enter(lane, SHIP_READY, 0);
+    ship_saw_assignment(lane->ship, reply->assignment_version, false);
+    lane_advance(lane);
+}
+
+static void take_refused(struct lane *lane, const struct wire_reply *reply)
+{
+    static struct log_limit limit;
+    unsigned held;
+    char quoted[512];
+    stats_add(lane->cells.refused, (int64_t)lane->batch->records);
+    if (log_limit_pass(&limit, 10, &held))
+        log_warn("ship: the gateway refused a batch",
+                 "signal=%s seq=%llu records=%llu reason=%s held_back=%u", telemetry_name(lane->signal),
+                 (unsigned long long)lane->batch->seq, (unsigned long long)lane->batch->records,
+                 log_quote(reply->reason, quoted, sizeof quoted), held);
+    if (lane->source.refused)
+        lane->source.refused(lane->source.ctx, lane->batch, reply->reason);
+    free_batch(lane);
+    enter(lane, SHIP_READY, 0);
+    lane_advance(lane);
+}
+
+static void take_reply(struct lane *lane, const struct wire_reply *reply)
+{
+    switch (reply->answer) {
+    case WIRE_COMMITTED:
+        take_committed(lane, reply);
+        return;
+    case WIRE_BUSY:
+        wait_and_retry(lane, reply->retry_after_ms);
+        return;
+    case WIRE_REFUSED:
+        take_refused(lane, reply);
+        return;
+    case WIRE_DRAINING:
+        take_draining(lane, reply->next_buffer_id);
+        return;
+    case WIRE_RESUME_FIRST:
+        lane->is_resumed = false;
+        enter(lane, SHIP_HELLO, 0);
+        if (++lane->fenced > 1) /* another agent of this origin is at it: no race between the two */
+            wait_and_retry(lane, UNCLEAR_WAIT_MS);
+        lane_advance(lane);
+        return;
+    case WIRE_UNKNOWN:
+        break;
+    }
+    wait_and_retry(lane, UNCLEAR_WAIT_MS);
+}
+
+/* A gateway that cannot read the resume answers with a plain refusal (another version of the protocol). */
+static void take_unreadable(struct lane *lane, struct bytes frame, int err)
+{
+    struct wire_reply reply = {0};
+    char quoted[512];
+    bool is_refusal = wire_decode_reply(frame, &reply) == 0 && reply.answer == WIRE_REFUSED;
+    log_warn("ship: no agreement with the gateway", "signal=%s error=%d reason=%s",
+             telemetry_name(lane->signal), err, log_quote(reply.reason, quoted, sizeof quoted));
+    if (is_refusal)
+        wait_and_retry(lane, UNCLEAR_WAIT_MS);
+    else
+        ship_leave(lane->ship, "malformed");
+}
+
+void lane_take_answer(struct lane *lane, struct bytes frame)
+{
+    struct wire_resume_reply resumed;
+    struct wire_reply reply;
+    bool was_asking = lane->is_asking;
+    lane->is_asking = false;
+    int err = was_asking ? wire_decode_resume_reply(frame, &resumed) : wire_decode_reply(frame, &reply);
+    if (err < 0)
+        take_unreadable(lane, frame, err);
+    else if (was_asking) {
+        take_resume_reply(lane, &resumed);
+        wire_resume_reply_fini(&resumed);
+    } else
+        take_reply(lane, &reply);
+}
+
+/* ---- life cycle */
+
+bool lane_is_used(const struct lane *lane)
+{
+    return lane->source.seal != NULL;
+}
+
+void lane_reset(struct lane *lane)
+{
+    lane->is_asking = lane->is_resumed = lane->is_draining = lane->is_probed = false;
+    if (lane->state != SHIP_DRAINED)
+        enter(lane, SHIP_HELLO, 0);
+}
+
+static void find_cells(struct lane *lane, struct stats *stats)
+{
+    const char *name = telemetry_name(lane->signal);
+    lane->cells = (struct lane_cells){
+        .sealed_batches = stats_cell(stats, AGENT_SEALED_BATCHES, name),
+        .sealed_records = stats_cell(stats, AGENT_SEALED_RECORDS, name),
+        .committed_batches = stats_cell(stats, AGENT_COMMITTED_BATCHES, name),
+        .committed_records = stats_cell(stats, AGENT_COMMITTED_RECORDS, name),
+        .committed_bytes = stats_cell(stats, AGENT_COMMITTED_BYTES, name),
+        .refused = stats_cell(stats, AGENT_REFUSED_RECORDS, name, "gateway"),
+        .resumes = stats_cell(stats, AGENT_RESUMES, name),
+        .repeats = stats_cell(stats, AGENT_REPEATS, name),
+        .ack_seconds = stats_cell(stats, AGENT_ACK_SECONDS, name),
+        .missing = stats_cell(stats, AGENT_MISSING_SEQS, name),
+        .lost = stats_cell(stats, AGENT_UNDELIVERED_LOST, name),
+    };
+}
+
+int lane_init(struct lane *lane, struct ship *ship, enum telemetry signal, const struct ship_source *source)
+{
+    *lane = (struct lane){.ship = ship, .signal = signal, .source = *source, .state = SHIP_HELLO};
+    find_cells(lane, ship_stats(ship));
+    lane->timer.data = lane;
+    return uv_timer_init(&ship_loop(ship)->uv, &lane->timer);
+}
+
+void lane_fini(struct lane *lane)
+{
+    free_batch(lane);
+}

@@ -1,0 +1,75 @@
+/* ship_lane.h - one signal's lane of ship: what is in flight, and what the gateway's answers mean.
+ *
+ * ship.c owns the lanes, chooses the gateway and moves all lanes at once; a lane tells it through the
+ * functions at the end. Not for others.
+ */
+#ifndef NODE_AGENT_SHIP_LANE_H
+#define NODE_AGENT_SHIP_LANE_H
+
+#include "node-agent/ship.h"
+#include "node-agent/undelivered.h"
+#include "proto/link.h"
+
+struct lane_cells { /* own metrics of the lane's signal */
+    struct stats_cell *sealed_batches, *sealed_records, *committed_batches, *committed_records,
+        *committed_bytes;
+    struct stats_cell *refused, *resumes, *repeats, *ack_seconds, *missing, *lost;
+};
+
+struct lane {
+    struct ship *ship; /* borrowed */
+    enum telemetry signal;
+    struct ship_source source;
+    struct lane_cells cells;
+    enum ship_state state;
+    uv_timer_t timer;          /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
+    bool is_asking;            /* HELLO: a resume is under way */
+    bool is_resumed;           /* the current gateway answered this boot's resume */
+    bool is_draining;          /* the current gateway said so */
+    bool is_probed;            /* going back: asked, and nothing was sealed since */
+    bool holds;                /* going back: what the probe said */
+    int fenced;                /* `resume first` in a row */
+    struct batch *batch;       /* owned; in flight, or to be sent again */
+    bool was_sent;             /* batch was handed to nng at least once */
+    int64_t sealed_ns;         /* monotonic */
+    uint64_t seq;              /* of the last batch sealed */
+    uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
+    char buffer_id[64];        /* of the last resume answered */
+    char next_buffer_id[64];   /* of `draining` */
+    uint64_t missing;          /* as last reported */
+    struct undelivered undelivered;
+};
+
+int lane_init(struct lane *lane, struct ship *ship, enum telemetry signal, const struct ship_source *source);
+void lane_fini(struct lane *lane);
+
+/* lane_is_used: whether it has a source. */
+bool lane_is_used(const struct lane *lane);
+
+/* lane_advance: does what can be done now: resume, seal, send. Cheap when there is nothing to do. */
+void lane_advance(struct lane *lane);
+
+/* lane_reset: the gateway is gone or another one: what is under way is given up, resume comes first. */
+void lane_reset(struct lane *lane);
+
+/* lane_take_answer: the gateway's answer to what is under way. */
+void lane_take_answer(struct lane *lane, struct bytes frame);
+
+/* ---- what ship.c does for its lanes */
+
+struct link *ship_link(struct ship *ship); /* the gateway in use, NULL when none is */
+struct boot ship_boot(const struct ship *ship);
+const struct agent_config *ship_config(const struct ship *ship);
+struct stats *ship_stats(const struct ship *ship);
+struct loop *ship_loop(const struct ship *ship);
+bool ship_is_going_back(const struct ship *ship);
+bool ship_is_draining(const struct ship *ship);
+/* ship_leave: the gateway is not to be used any more; all lanes move. Frees nothing, so it may be the last
+ * call of a lane's function. */
+void ship_leave(struct ship *ship, const char *cause);
+void ship_lane_drained(struct ship *ship);  /* the gateway drains, says lane */
+void ship_lane_probed(struct ship *ship);   /* a probe was answered */
+void ship_lane_finished(struct ship *ship); /* the lane is SHIP_DRAINED */
+void ship_saw_assignment(struct ship *ship, uint64_t version, bool after_resume);
+
+#endif

@@ -1,0 +1,200 @@
+/* wire.c - batches between their C struct and the frame. The replies and the resume are in reply.c. */
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+#include "base/pb.h"
+#include "proto/frame.h"
+#include "proto/text.h"
+#include "proto/tributary.pb-c.h"
+
+enum { PAYLOAD = 100 }; /* the number of Batch.payload */
+
+/* ---- encoding */
+
+/* The lists of a batch as protobuf-c wants them: arrays of pointers into one array of messages. */
+struct lists {
+    Tributary__Source *sources; /* owned */
+    Tributary__Source **at;     /* owned */
+};
+
+static void lists_fini(struct lists *lists)
+{
+    free(lists->sources);
+    free(lists->at);
+}
+
+static int lists_init(struct lists *lists, const struct batch *batch)
+{
+    size_t count = batch->source_count;
+    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at)};
+    if (!lists->sources || !lists->at) {
+        lists_fini(lists);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        Tributary__Source *source = lists->at[i] = &lists->sources[i];
+        tributary__source__init(source);
+        source->file = batch->sources[i].file;
+        source->begin = batch->sources[i].begin;
+        source->end = batch->sources[i].end;
+    }
+    return 0;
+}
+
+static void describe(const struct batch *batch, const struct lists *lists, Tributary__Batch *ret)
+{
+    tributary__batch__init(ret);
+    ret->origin = batch->origin;
+    ret->boot_id = batch->boot.id;
+    ret->boot_started_ns = batch->boot.started_ns;
+    ret->signal = (Tributary__Signal)batch->signal;
+    ret->format = (Tributary__Format)batch->format;
+    ret->seq = batch->seq;
+    ret->records = batch->records;
+    ret->raw_bytes = batch->raw_bytes;
+    ret->largest_stream_bytes = batch->largest_stream_bytes;
+    ret->earliest_ns = batch->earliest_ns;
+    ret->latest_ns = batch->latest_ns;
+    ret->sent_at_ns = batch->sent_at_ns;
+    ret->n_sources = batch->source_count;
+    ret->sources = lists->at;
+    ret->crc32c = batch->crc;
+    ret->acknowledged_seq = batch->acknowledged_seq;
+    ret->n_owed = batch->owed_count;
+    ret->owed = batch->owed;
+    ret->handed_over = batch->handed_over;
+}
+
+int wire_encode_batch_head(const struct batch *batch, struct buf *out)
+{
+    struct lists lists;
+    Tributary__Batch message;
+    int err = lists_init(&lists, batch);
+    if (err < 0)
+        return err;
+    describe(batch, &lists, &message);
+    size_t before = out->len;
+    err = frame_put(WIRE_BATCH, &message.base, out);
+    lists_fini(&lists);
+    if (err == 0)
+        err = buf_reserve(out, PB_MAX_TAG + PB_MAX_VARINT);
+    if (err < 0) {
+        out->len = before;
+        return err;
+    }
+    uint8_t *end = pb_write_tag(out->ptr + out->len, PAYLOAD, PB_LEN);
+    out->len = (size_t)(pb_write_varint(end, batch->payload.len) - out->ptr);
+    return 0;
+}
+
+/* ---- decoding */
+
+static bool format_fits(Tributary__Signal signal, Tributary__Format format)
+{
+    switch (format) {
+    case TRIBUTARY__FORMAT__REMOTE_WRITE_1:
+    case TRIBUTARY__FORMAT__REMOTE_WRITE_2:
+    case TRIBUTARY__FORMAT__OTLP_METRICS:
+        return signal == TRIBUTARY__SIGNAL__METRICS;
+    case TRIBUTARY__FORMAT__LOKI_PUSH:
+    case TRIBUTARY__FORMAT__OTLP_LOGS:
+        return signal == TRIBUTARY__SIGNAL__LOGS;
+    case TRIBUTARY__FORMAT__OTLP_TRACES:
+        return signal == TRIBUTARY__SIGNAL__TRACES;
+    case TRIBUTARY__FORMAT__FORMAT_UNKNOWN:
+    case _TRIBUTARY__FORMAT_IS_INT_SIZE:
+        break;
+    }
+    return false;
+}
+
+static int add_lists(struct batch *batch, const Tributary__Batch *message)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < message->n_sources; i++) {
+        const Tributary__Source *source = message->sources[i];
+        if (!text_is_name(source->file, BATCH_MAX_FILE) || source->begin > source->end)
+            return -EINVAL;
+        err = batch_add_source(batch, source->file, source->begin, source->end);
+    }
+    for (size_t i = 0; err == 0 && i < message->n_owed; i++) {
+        if (!text_is_name(message->owed[i], BATCH_MAX_ORIGIN))
+            return -EINVAL;
+        err = batch_add_owed(batch, message->owed[i]);
+    }
+    return err;
+}
+
+static int fill(struct batch *batch, const Tributary__Batch *message)
+{
+    batch->boot = (struct boot){message->boot_id, message->boot_started_ns};
+    batch->signal = (enum telemetry)message->signal;
+    batch->format = (enum batch_format)message->format;
+    batch->seq = message->seq;
+    batch->records = message->records;
+    batch->raw_bytes = message->raw_bytes;
+    batch->largest_stream_bytes = message->largest_stream_bytes;
+    batch->earliest_ns = message->earliest_ns;
+    batch->latest_ns = message->latest_ns;
+    batch->sent_at_ns = message->sent_at_ns;
+    batch->acknowledged_seq = message->acknowledged_seq;
+    batch->handed_over = message->handed_over;
+    batch->crc = message->crc32c;
+    return add_lists(batch, message);
+}
+
+static int build(const Tributary__Batch *message, struct bytes payload, struct batch **ret_batch)
+{
+    if (!text_is_name(message->origin, BATCH_MAX_ORIGIN) || message->seq == 0 ||
+        !format_fits(message->signal, message->format))
+        return -EINVAL;
+    if (crc32c(payload) != message->crc32c)
+        return -EILSEQ;
+    struct batch *batch = batch_new(message->origin);
+    int err = batch ? fill(batch, message) : -ENOMEM;
+    if (err < 0) {
+        batch_free(batch);
+        return err;
+    }
+    batch->payload = payload;
+    *ret_batch = batch;
+    return 0;
+}
+
+/* A batch's message up to its payload, and the payload's content, both borrowed. -EBADMSG when there is none
+ * or something follows it. */
+static int split(struct bytes message, struct bytes *ret_head, struct bytes *ret_payload)
+{
+    struct bytes rest = message;
+    struct pb_field field;
+    int more;
+    while ((more = pb_next(&rest, &field)) > 0) {
+        if (field.number != PAYLOAD)
+            continue;
+        if (field.type != PB_LEN || rest.len)
+            return -EBADMSG;
+        *ret_head = (struct bytes){message.ptr, (size_t)(field.whole.ptr - message.ptr)};
+        *ret_payload = field.bytes;
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+int wire_decode_batch(struct bytes frame, struct batch **ret_batch)
+{
+    struct bytes message, head, payload;
+    ProtobufCMessage *unpacked;
+    int err = frame_open(frame, WIRE_BATCH, &message);
+    if (err == 0)
+        err = split(message, &head, &payload);
+    if (err == 0)
+        err = frame_unpack(head, &tributary__batch__descriptor, &unpacked);
+    if (err < 0)
+        return err;
+    err = build((const Tributary__Batch *)unpacked, payload, ret_batch);
+    protobuf_c_message_free_unpacked(unpacked, NULL);
+    return err;
+}

@@ -1,0 +1,378 @@
+/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the two functions of
+ * ship.h that otlp.c calls, so that the order of sealing, sending and answering is the test's to choose. */
+#include "base/pb.h"
+#include "base/snap.h"
+#include "node-agent/metrics.h"
+#include "node-agent/otlp.h"
+#include "tests/unit/http_peer.h"
+
+struct ship {
+    int wakes;
+    bool is_unsent; /* the batch can be withdrawn */
+    struct batch *batch;
+};
+
+static struct ship ship;
+
+void ship_wake(struct ship *s, enum telemetry signal)
+{
+    assert_int_equal(signal, TELEMETRY_TRACES);
+    s->wakes++;
+}
+
+bool ship_withdraw(struct ship *s, enum telemetry signal, const struct batch *batch)
+{
+    assert_int_equal(signal, TELEMETRY_TRACES);
+    assert_ptr_equal(batch, s->batch);
+    if (!s->is_unsent)
+        return false;
+    batch_free(s->batch);
+    s->batch = NULL;
+    return true;
+}
+
+struct world {
+    uv_loop_t loop;
+    struct agent_config config;
+    struct conf_pair label;
+    struct stats *stats;
+    struct otlp *otlp;
+    struct ship_source source;
+    char text[64 * 1024];
+};
+
+static struct world *open_world(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    ship = (struct ship){0};
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    w->stats = agent_metrics_new();
+    w->config.node = "node-1";
+    w->config.otlp.listen_http = "127.0.0.1:0";
+    w->config.otlp.max_request_bytes = 1024 * 1024;
+    w->config.otlp.ack_timeout_ms = 60 * 1000;
+    w->config.queue.traces_bytes = 100 * 1000;
+    return w;
+}
+
+static void start(struct world *w)
+{
+    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, &w->otlp), 0);
+    w->source = otlp_source(w->otlp);
+    otlp_set_ship(w->otlp, &ship);
+}
+
+static void close_world(struct world *w)
+{
+    otlp_close(w->otlp);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    batch_free(ship.batch);
+    stats_free(w->stats);
+    free(w);
+}
+
+/* A request of one span from 1000 to 2000 whose name has name_len bytes. */
+static struct bytes make_request(size_t name_len)
+{
+    static struct buf b;
+    size_t resource, scope, span;
+    char *name = malloc(name_len + 1);
+    memset(name, 'n', name_len);
+    name[name_len] = '\0';
+    buf_fini(&b);
+    buf_init(&b, 8 << 20);
+    pb_begin(&b, 1, &resource);
+    pb_begin(&b, 2, &scope);
+    pb_begin(&b, 2, &span);
+    pb_put_string(&b, 5, name);
+    pb_put_fixed64(&b, 7, 1000);
+    pb_put_fixed64(&b, 8, 2000);
+    pb_end(&b, span);
+    pb_end(&b, scope);
+    pb_end(&b, resource);
+    free(name);
+    return buf_bytes(&b);
+}
+
+static int post(struct world *w, const char *path, const char *type, struct bytes body)
+{
+    char head[256];
+    int fd = peer_connect(otlp_port(w->otlp));
+    snprintf(head, sizeof head,
+             "POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", path, type,
+             body.len);
+    peer_say(&w->loop, fd, head);
+    peer_send(&w->loop, fd, body.ptr, body.len);
+    return fd;
+}
+
+static int post_traces(struct world *w, struct bytes body)
+{
+    return post(w, "/v1/traces", "application/x-protobuf", body);
+}
+
+static void expect_status(struct world *w, int fd, const char *status)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "HTTP/1.1 %s ", status);
+    peer_read(&w->loop, fd, "\r\n\r\n", w->text, sizeof w->text);
+    if (strncmp(w->text, wanted, strlen(wanted)) != 0)
+        fail_msg("\"%.100s\" is not %s", w->text, status);
+    close(fd);
+}
+
+static void seal(struct world *w)
+{
+    assert_int_equal(w->source.seal(w->source.ctx, &ship.batch), 0);
+}
+
+static void commit(struct world *w)
+{
+    struct wire_reply reply = {.answer = WIRE_COMMITTED};
+    w->source.committed(w->source.ctx, ship.batch, &reply);
+    batch_free(ship.batch);
+    ship.batch = NULL;
+}
+
+static int64_t count(struct world *w, int def, const char *signal)
+{
+    return stats_get(stats_cell(w->stats, def, signal));
+}
+
+static struct buf uncompress(const struct batch *b)
+{
+    struct buf raw;
+    buf_init(&raw, 8 << 20);
+    assert_int_equal(snap_uncompress(b->payload, &raw), 0);
+    assert_int_equal(raw.len, b->raw_bytes);
+    return raw;
+}
+
+static void test_otlp_answers_only_after_the_commit(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    struct bytes body = make_request(10);
+    int fd = post_traces(w, body);
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    for (int i = 0; i < 20; i++)
+        peer_turn(&w->loop);
+    assert_true(recv(fd, w->text, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+    struct buf raw = uncompress(ship.batch);
+    assert_true(bytes_equal(buf_bytes(&raw), body)); /* forwarded as received */
+    assert_int_equal(ship.batch->format, FORMAT_OTLP_TRACES);
+    assert_int_equal(ship.batch->records, 1);
+    assert_int_equal(ship.batch->earliest_ns, 1000);
+    assert_int_equal(ship.batch->latest_ns, 2000);
+    assert_string_equal(ship.batch->origin, "node-1");
+    commit(w);
+    expect_status(w, fd, "200");
+    assert_non_null(strstr(w->text, "Content-Length: 0\r\n"));
+    assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
+    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    buf_fini(&raw);
+    close_world(w);
+}
+
+static void test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    struct buf all, raw;
+    start(w);
+    buf_init(&all, 1 << 20);
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        struct bytes body = make_request((size_t)(i + 1) * 10);
+        buf_append(&all, body.ptr, body.len);
+        fds[i] = post_traces(w, body);
+        PEER_WAIT(&w->loop, ship.wakes == i + 1);
+    }
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fds[1]);
+    PEER_WAIT(&w->loop, stats_get(stats_cell(w->stats, AGENT_OTLP_REQUESTS, "traces", "499")) == 1);
+    seal(w);
+    raw = uncompress(ship.batch);
+    assert_true(bytes_equal(buf_bytes(&raw), buf_bytes(&all)));
+    assert_int_equal(ship.batch->records, 3);
+    struct batch *more;
+    assert_int_equal(w->source.seal(w->source.ctx, &more), -EAGAIN);
+    commit(w);
+    expect_status(w, fds[0], "200");
+    expect_status(w, fds[2], "200");
+    buf_fini(&all), buf_fini(&raw);
+    close_world(w);
+}
+
+static void test_otlp_batches_hold_4_mib_or_one_larger_request(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    w->config.otlp.max_request_bytes = 8 << 20;
+    w->config.queue.traces_bytes = 32 << 20;
+    start(w);
+    static const size_t sizes[] = {3 << 20, 3 << 20, 5 << 20, 1000, 1000};
+    static const uint64_t records[] = {1, 1, 1, 2}; /* of the batches */
+    int fds[5];
+    for (int i = 0; i < 5; i++) {
+        fds[i] = post_traces(w, make_request(sizes[i]));
+        PEER_WAIT(&w->loop, ship.wakes == i + 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        seal(w);
+        assert_int_equal(ship.batch->records, records[i]);
+        commit(w);
+    }
+    for (int i = 0; i < 5; i++)
+        expect_status(w, fds[i], "200");
+    close_world(w);
+}
+
+static void test_otlp_adds_the_labels_to_each_resource(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    w->label = (struct conf_pair){"cluster", "blue"};
+    w->config.labels = (struct conf_map){&w->label, 1};
+    start(w);
+    int fd = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    struct buf raw = uncompress(ship.batch);
+    static const char attribute[] = "\x0a\x07"
+                                    "cluster\x12\x06\x0a\x04"
+                                    "blue";
+    assert_non_null(memmem(raw.ptr, raw.len, attribute, sizeof attribute - 1));
+    commit(w);
+    expect_status(w, fd, "200");
+    buf_fini(&raw);
+    close_world(w);
+}
+
+static void test_otlp_refuses_what_it_cannot_take(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    struct bytes good = make_request(10);
+    expect_status(w, post_traces(w, bytes_of_string("garbage")), "400");
+    assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
+    expect_status(w, post(w, "/v1/traces", "application/json", good), "415");
+    expect_status(w, post(w, "/v1/traces", "application/x-protobuffer", good), "415");
+    expect_status(w, post(w, "/v1/metrics", "application/x-protobuf", good), "404");
+    expect_status(w, post_traces(w, make_request(120 * 1000)), "413");  /* larger than the queue */
+    expect_status(w, post_traces(w, make_request(1200 * 1000)), "413"); /* larger than a request may be */
+    assert_int_equal(ship.wakes, 0);
+    expect_status(w, post_traces(w, (struct bytes){0}), "200");
+    close_world(w);
+}
+
+static void test_otlp_garbage_is_answered_with_a_status_message(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    int fd = post_traces(w, bytes_of_string("garbage"));
+    peer_read(&w->loop, fd, "ExportTraceServiceRequest", w->text, sizeof w->text);
+    const char *body = strstr(w->text, "\r\n\r\n") + 4;
+    assert_memory_equal(body, "\x08\x03\x12", 3);
+    assert_int_equal(body[3], strlen(body + 4));
+    close(fd);
+    close_world(w);
+}
+
+static void test_otlp_pushes_back_when_its_queue_is_full(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    int first = post_traces(w, make_request(60 * 1000));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    expect_status(w, post_traces(w, make_request(60 * 1000)), "503");
+    assert_non_null(strstr(w->text, "Retry-After: 1\r\n"));
+    seal(w); /* in flight it counts as well */
+    expect_status(w, post_traces(w, make_request(60 * 1000)), "503");
+    commit(w);
+    expect_status(w, first, "200");
+    int last = post_traces(w, make_request(60 * 1000));
+    PEER_WAIT(&w->loop, ship.wakes == 2);
+    seal(w);
+    commit(w);
+    expect_status(w, last, "200");
+    close_world(w);
+}
+
+static void test_otlp_withdraws_what_waits_too_long(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    struct batch *none;
+    w->config.otlp.ack_timeout_ms = 100;
+    start(w);
+    expect_status(w, post_traces(w, make_request(10)), "503");
+    assert_non_null(strstr(w->text, "Retry-After: 1\r\n"));
+    assert_int_equal(w->source.seal(w->source.ctx, &none), -EAGAIN);
+    int fd = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 2);
+    seal(w);
+    ship.is_unsent = true;
+    expect_status(w, fd, "503");
+    assert_null(ship.batch);
+    assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 0);
+    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    close_world(w);
+}
+
+static void test_otlp_leaves_in_flight_what_was_sent(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    w->config.otlp.ack_timeout_ms = 100;
+    start(w);
+    int fd = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    expect_status(w, fd, "503");
+    assert_non_null(ship.batch);
+    assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 1);
+    assert_false(w->source.resumed(w->source.ctx, NULL, false, ship.batch));
+    commit(w);
+    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    close_world(w);
+}
+
+static void test_otlp_tells_the_client_that_the_gateway_refused(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    int fd = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    w->source.refused(w->source.ctx, ship.batch, "too old");
+    expect_status(w, fd, "400");
+    close_world(w);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN); /* as in the programs */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_otlp_answers_only_after_the_commit),
+        cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
+        cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),
+        cmocka_unit_test(test_otlp_adds_the_labels_to_each_resource),
+        cmocka_unit_test(test_otlp_refuses_what_it_cannot_take),
+        cmocka_unit_test(test_otlp_garbage_is_answered_with_a_status_message),
+        cmocka_unit_test(test_otlp_pushes_back_when_its_queue_is_full),
+        cmocka_unit_test(test_otlp_withdraws_what_waits_too_long),
+        cmocka_unit_test(test_otlp_leaves_in_flight_what_was_sent),
+        cmocka_unit_test(test_otlp_tells_the_client_that_the_gateway_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
