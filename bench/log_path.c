@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "node-agent/cri.h"
 #include "node-agent/logs.h"
 #include "node-agent/metrics.h"
 
