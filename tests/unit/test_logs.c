@@ -1,12 +1,8 @@
 /* The log source as a whole: a random model of writers, a kubelet, an agent that is stopped and killed, and a
  * gateway in memory that commits, loses answers, delivers and loses its buffer. What came out is decoded here
  * and compared with what was written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
