@@ -12,10 +12,11 @@
 
 enum { TICK_MS = 50, RECONNECT_MIN_MS = 100, RECONNECT_MAX_MS = 2000, BURY_MS = 5, WENT_BUCKETS = 1024 };
 #define MS INT64_C(1000000)
-#define ANSWER_NS (5000 * MS)  /* a gateway that has not answered by then is tried again later */
-#define AVOID_NS (1000 * MS)   /* one that is busy or draining */
-#define CONNECT_NS (2000 * MS) /* before another than the first choice is taken because that one is not up   \
-                                */
+#define ANSWER_NS (5000 * MS) /* a gateway that has not answered by then is tried again later */
+#define AVOID_NS (1000 * MS)  /* one that is busy or draining */
+#define CONNECT_NS                                                                                           \
+    (2000 * MS) /* before another than the first choice is taken because that one is not up                  \
+                 */
 #define BURY_NS (2000 * MS)
 
 struct went {          /* where an origin's rows of a signal went */
@@ -31,13 +32,19 @@ struct target { /* another gateway */
     int64_t avoid_until_ns;
 };
 
+struct place { /* in a buffer: all slots before, and of this slot the rows up to `after` */
+    int slot;
+    int64_t after;
+};
+
 struct run {                   /* one signal */
     struct handover *handover; /* borrowed */
     enum telemetry signal;
     size_t backend_count;
     const char *backends[BUFFER_MAX_BACKENDS];          /* borrowed from the configuration */
     struct buffer_reader *readers[BUFFER_MAX_BACKENDS]; /* owned */
-    int64_t after;                                      /* row id: done up to here */
+    int64_t cursors[BUFFER_MAX_BACKENDS][BUFFER_SLOTS]; /* they stand still */
+    struct place place;                                 /* done up to here */
     struct buffer_row row;
     bool is_owed[BUFFER_MAX_BACKENDS]; /* of row */
     struct buf payload;                /* of row */
@@ -235,42 +242,41 @@ static void finish(struct handover *h, uint64_t rows_left)
         done(h->ctx, rows_left);
 }
 
-static uint64_t count_left(struct run *run)
+/* The first row after place that is still owed to any backend, and to which ones. Slot by slot, because that
+ * is how the cursors stand. False at the end. */
+static bool find_row(const struct run *run, struct place *place, struct buffer_row *ret_row,
+                     bool *ret_is_owed)
 {
-    struct buffer_row row = {.id = run->after};
-    uint64_t left = 0;
-    for (bool found = true; found; left += found) {
-        int64_t next = INT64_MAX;
-        found = false;
+    for (; place->slot < BUFFER_SLOTS; *place = (struct place){place->slot + 1, 0}) {
+        struct buffer_row rows[BUFFER_MAX_BACKENDS];
+        int64_t first = INT64_MAX;
         for (size_t i = 0; i < run->backend_count; i++) {
-            struct buffer_row candidate;
-            if (buffer_reader_next(run->readers[i], -1, row.id, &candidate) == 0 && candidate.id < next) {
-                next = candidate.id;
-                found = true;
-            }
+            int64_t cursor = run->cursors[i][place->slot];
+            int64_t after = cursor > place->after ? cursor : place->after;
+            if (buffer_reader_next(run->readers[i], place->slot, after, &rows[i]) < 0)
+                rows[i].id = INT64_MAX;
+            first = rows[i].id < first ? rows[i].id : first;
         }
-        row.id = next;
+        for (size_t i = 0; first != INT64_MAX && i < run->backend_count; i++) {
+            ret_is_owed[i] = rows[i].id == first;
+            if (ret_is_owed[i])
+                *ret_row = rows[i];
+        }
+        if (first != INT64_MAX)
+            return true;
     }
-    return left;
+    return false;
 }
 
-/* The next row owed to any backend, and to which ones. */
-static bool find_row(struct run *run)
+static uint64_t count_left(const struct run *run)
 {
-    struct buffer_row rows[BUFFER_MAX_BACKENDS];
-    bool has[BUFFER_MAX_BACKENDS] = {false};
-    const struct buffer_row *first = NULL;
-    for (size_t i = 0; i < run->backend_count; i++) {
-        has[i] = buffer_reader_next(run->readers[i], -1, run->after, &rows[i]) == 0;
-        if (has[i] && (!first || rows[i].id < first->id))
-            first = &rows[i];
-    }
-    if (!first)
-        return false;
-    run->row = *first;
-    for (size_t i = 0; i < run->backend_count; i++)
-        run->is_owed[i] = has[i] && rows[i].id == run->row.id;
-    return true;
+    struct place place = run->place;
+    struct buffer_row row;
+    bool is_owed[BUFFER_MAX_BACKENDS];
+    uint64_t left = 0;
+    for (; find_row(run, &place, &row, is_owed); place.after = row.id)
+        left++;
+    return left;
 }
 
 static void skip_row(struct run *run, const char *why)
@@ -278,13 +284,13 @@ static void skip_row(struct run *run, const char *why)
     log_warn("hand-over: a row stays here", "signal=%s row=%lld origin=%s reason=%s",
              telemetry_name(run->signal), (long long)run->row.id, run->row.origin, why);
     run->handover->skipped++;
-    run->after = run->row.id;
+    run->place.after = run->row.id;
     run->has_row = false;
 }
 
 static bool take_row(struct run *run)
 {
-    while (!run->has_row && find_row(run)) {
+    while (!run->has_row && find_row(run, &run->place, &run->row, run->is_owed)) {
         buf_clear(&run->payload);
         run->has_row = true;
         if (buffer_reader_payload(run->readers[0], run->row.id, &run->payload) < 0)
@@ -371,7 +377,7 @@ static void on_handed(struct letter *letter)
     else {
         note_went(run);
         run->handover->rows++;
-        run->after = run->row.id;
+        run->place.after = run->row.id;
         run->has_row = false;
     }
     advance_all(run->handover);
@@ -467,6 +473,9 @@ static int open_run(struct handover *h, enum telemetry signal)
             return err;
         run->backends[i] = items[i].name;
         run->backend_count = i + 1;
+        err = buffer_reader_cursors(run->readers[i], run->cursors[i]);
+        if (err < 0)
+            return err;
     }
     return 0;
 }
