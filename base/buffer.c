@@ -12,8 +12,7 @@
 #include "base/buffer_store.h"
 #include "base/buffer_writer.h"
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- opening */
 
 static int make_folder(const char *folder)
 {
@@ -134,8 +133,7 @@ void buffer_close(struct buffer *buffer)
     free_buffer(buffer);
 }
 
-/* ---- any thread
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- any thread */
 
 const char *buffer_id(const struct buffer *buffer)
 {

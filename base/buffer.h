@@ -58,8 +58,7 @@ const char *buffer_id(const struct buffer *buffer);
 /* buffer_slot: the slot of an origin: FNV-1a 64 of its name mod BUFFER_SLOTS. Pure. */
 int buffer_slot(const char *origin);
 
-/* ---- writing: batches
- * ------------------------------------------------------------------------------------------- */
+/* ---- writing: batches */
 
 enum buffer_outcome {
     BUFFER_COMMITTED, /* durable now */
@@ -116,8 +115,7 @@ struct buffer_resume {
 };
 void buffer_resume(struct buffer *buffer, struct buffer_resume *resume);
 
-/* ---- writing: what fan-out settles
- * ------------------------------------------------------------------------------- */
+/* ---- writing: what fan-out settles */
 
 enum buffer_cause { /* values are on disk */
                     BUFFER_DELIVERED = 0,
@@ -179,8 +177,7 @@ struct buffer_handed {
 };
 void buffer_hand_over(struct buffer *buffer, struct buffer_handed *handed);
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- reading */
 
 struct buffer_row {
     int64_t id;
@@ -227,8 +224,7 @@ void buffer_on_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
  * fine. Any thread but the writer's. */
 void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 
-/* ---- the operator's view
- * -------------------------------------------------------------------------------------------- */
+/* ---- the operator's view */
 
 struct buffer_state { /* any thread; a snapshot */
     int64_t file_bytes, wal_bytes, quota_bytes;

@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buffer_rows.h"
+
 void buffer_backends_free(struct buffer *buffer)
 {
     for (size_t i = 0; i < buffer->backend_count; i++)
         free(buffer->backends[i].name);
     free(buffer->backends);
     buffer->backends = NULL;
-    buffer->backend_count = buffer->active_count = 0;
+    buffer->backend_count = 0;
 }
 
 static int add(struct buffer *buffer, int64_t id, const char *name, struct buffer_backend **ret_backend)
@@ -41,7 +43,6 @@ static int load_row(struct buffer *buffer, sqlite3_stmt *row)
     backend->accepted = (uint64_t)sqlite3_column_int64(row, 3);
     for (int cause = 0; cause < BUFFER_CAUSES; cause++)
         backend->by_cause[cause] = (uint64_t)sqlite3_column_int64(row, 4 + cause);
-    buffer->active_count += backend->is_active;
     return 0;
 }
 
@@ -70,8 +71,7 @@ int buffer_backends_load(struct buffer *buffer)
     return err < 0 ? err : got;
 }
 
-/* ---- which are configured
- * ------------------------------------------------------------------------------------ */
+/* ---- which are configured */
 
 static struct buffer_backend *find_any(struct buffer *buffer, const char *name)
 {
@@ -143,25 +143,36 @@ static int take_up(struct buffer *buffer, const char *name, bool is_first)
     return err < 0 ? err : set_until(buffer, backend, -1);
 }
 
-int buffer_backends_configure(struct buffer *buffer, const struct buffer_options *options)
+/* Those that are no longer configured are no longer waited for. */
+static int put_away(struct buffer *buffer, const struct buffer_options *options)
 {
-    int err = buffer_store_begin(buffer);
-    bool is_first = buffer->backend_count == 0;
+    int err = 0;
     for (size_t i = 0; err == 0 && i < buffer->backend_count; i++)
         if (buffer->backends[i].is_active && !is_wanted(options, buffer->backends[i].name))
             err = set_until(buffer, &buffer->backends[i], buffer->next_row - 1);
+    for (int slot = 0; err == 0 && slot < BUFFER_SLOTS; slot++)
+        err = buffer_rows_pass(buffer, slot);
+    return err;
+}
+
+int buffer_backends_configure(struct buffer *buffer, const struct buffer_options *options)
+{
+    bool is_first = buffer->backend_count == 0;
+    int err = buffer_store_begin(buffer);
+    if (err == 0)
+        err = put_away(buffer, options);
     for (size_t i = 0; err == 0 && i < options->backend_count; i++)
         err = take_up(buffer, options->backends[i], is_first);
+    if (err == 0)
+        err = buffer_rows_load(buffer);
     if (err == 0)
         err = buffer_store_commit(buffer);
     if (err < 0)
         buffer_store_rollback(buffer);
-    buffer->active_count = options->backend_count;
     return err;
 }
 
-/* ---- the ledger
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the ledger */
 
 bool buffer_backends_is_owed(const struct buffer_backend *backend, const char *owed)
 {

@@ -6,8 +6,7 @@
 static const int64_t kept_ns = INT64_C(30) * 24 * 3600 * 1000000000;
 static const int64_t touch_ns = INT64_C(3600) * 1000000000; /* how exact "touched" and "seen" are */
 
-/* ---- in memory
- * ---------------------------------------------------------------------------------------------- */
+/* ---- in memory */
 
 static struct buffer_origin **bucket_of(struct buffer *buffer, const char *name)
 {
@@ -73,8 +72,7 @@ void buffer_origins_touch(struct buffer *buffer, struct buffer_origin *origin)
     buffer->dirty_origins = origin;
 }
 
-/* ---- read back
- * ---------------------------------------------------------------------------------------------- */
+/* ---- read back */
 
 static int load_origins(struct buffer *buffer)
 {
@@ -139,8 +137,7 @@ int buffer_origins_load(struct buffer *buffer)
     return err < 0 ? err : load_boots(buffer);
 }
 
-/* ---- origins and boots
- * --------------------------------------------------------------------------------------- */
+/* ---- origins and boots */
 
 int buffer_origins_get(struct buffer *buffer, const char *name, struct buffer_origin **ret_origin)
 {
@@ -219,8 +216,7 @@ int buffer_origins_get_boot(struct buffer *buffer, struct buffer_origin *origin,
     return 0;
 }
 
-/* ---- numbers
- * -------------------------------------------------------------------------------------------------- */
+/* ---- numbers */
 
 static int write_change(struct buffer *buffer, int64_t boot, const struct buffer_ranges_change *change)
 {
@@ -258,8 +254,14 @@ void buffer_origins_deliver(struct buffer *buffer, struct buffer_origin *origin,
     buffer_origins_touch(buffer, origin);
 }
 
-/* ---- ends of files
- * -------------------------------------------------------------------------------------------- */
+/* ---- ends of files */
+
+void buffer_origins_reset_undelivered(struct buffer *buffer)
+{
+    for (size_t i = 0; i < BUFFER_ORIGIN_BUCKETS; i++)
+        for (struct buffer_origin *origin = buffer->buckets[i]; origin; origin = origin->next)
+            origin->undelivered = 0;
+}
 
 static int count_ends(struct buffer *buffer, struct buffer_origin *origin)
 {
@@ -343,8 +345,7 @@ int buffer_origins_get_ends(struct buffer *buffer, const struct buffer_origin *o
     return 0;
 }
 
-/* ---- written before the commit, forgotten when old
- * ------------------------------------------------------------ */
+/* ---- written before the commit, forgotten when old */
 
 static int flush_origin(struct buffer *buffer, struct buffer_origin *origin)
 {

@@ -70,6 +70,9 @@ int buffer_origins_get_ends(struct buffer *buffer, const struct buffer_origin *o
 void buffer_origins_deliver(struct buffer *buffer, struct buffer_origin *origin, struct boot boot,
                             uint64_t seq);
 
+/* buffer_origins_reset_undelivered: no origin waits for anything, before the rows are counted. */
+void buffer_origins_reset_undelivered(struct buffer *buffer);
+
 /* buffer_origins_touch: the origin is written before the commit. */
 void buffer_origins_touch(struct buffer *buffer, struct buffer_origin *origin);
 

@@ -63,8 +63,7 @@ static void leave(struct buffer_reader *reader)
     atomic_store_explicit(&reader->reading_since_ns, 0, memory_order_relaxed);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- opening */
 
 static int find_backend(struct buffer_reader *reader, const char *backend)
 {

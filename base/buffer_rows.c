@@ -9,8 +9,7 @@
 
 enum { OWED_MAX = BATCH_MAX_OWED * 22 + 2 };
 
-/* ---- what is settled everywhere
- * ---------------------------------------------------------------------------- */
+/* ---- what is settled everywhere */
 
 static bool is_owed_to_any(const struct buffer *buffer, int slot, int64_t row, const char *owed)
 {
@@ -71,17 +70,25 @@ int buffer_rows_pass(struct buffer *buffer, int slot)
     return got < 0 ? got : 0;
 }
 
-/* ---- read back
- * ---------------------------------------------------------------------------------------------- */
+/* ---- read back */
 
+/* Passes the rows that were settled before (what that delivered was written with it) and counts the others.
+ */
 static int count_undelivered(struct buffer *buffer, int slot)
 {
-    sqlite3_stmt *row = buffer_store_bind(buffer, NEXT_ROW, "ii", (int64_t)slot, buffer->slots[slot].through);
+    struct buffer_slot *s = &buffer->slots[slot];
+    sqlite3_stmt *row = buffer_store_bind(buffer, NEXT_ROW, "ii", (int64_t)slot, s->through);
+    bool is_behind = false;
     int got;
     while ((got = buffer_sql_row(row)) > 0) {
+        int64_t id = sqlite3_column_int64(row, 0);
         const char *name = (const char *)sqlite3_column_text(row, 1);
+        const char *owed = (const char *)sqlite3_column_text(row, 5);
         struct buffer_origin *origin = name ? buffer_origins_find(buffer, name) : NULL;
-        if (origin && was_owed_to_any(buffer, (const char *)sqlite3_column_text(row, 5)))
+        is_behind = is_behind || is_owed_to_any(buffer, slot, id, owed);
+        if (!is_behind)
+            s->through = id;
+        else if (origin && was_owed_to_any(buffer, owed))
             origin->undelivered++;
     }
     return got;
@@ -121,14 +128,14 @@ static int load_slot(struct buffer *buffer, int slot)
 
 int buffer_rows_load(struct buffer *buffer)
 {
+    buffer_origins_reset_undelivered(buffer);
     int err = buffer_sql_number(buffer_store_bind(buffer, COUNT_ROWS, ""), 0, &buffer->row_count);
     for (int slot = 0; err == 0 && slot < BUFFER_SLOTS; slot++)
         err = load_slot(buffer, slot);
     return err;
 }
 
-/* ---- rows come in
- * ------------------------------------------------------------------------------------------- */
+/* ---- rows come in */
 
 /* The owed column of a batch: NULL, or the ids of those backends of a hand-over that are configured here. */
 static const char *owed_text(struct buffer *buffer, const struct batch *batch, char storage[OWED_MAX])
@@ -268,8 +275,7 @@ int buffer_rows_resume(struct buffer *buffer, struct buffer_resume *resume)
     return buffer_origins_get_ends(buffer, origin, &resume->ends, &resume->end_count);
 }
 
-/* ---- rows are handed over and go
- * ------------------------------------------------------------------------------- */
+/* ---- rows are handed over and go */
 
 static int give_number_back(struct buffer *buffer, struct buffer_origin *origin, struct boot boot,
                             uint64_t seq)

@@ -25,8 +25,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- limits
- * -------------------------------------------------------------------------------------------------- */
+/* ---- limits */
 
 int buffer_space_init(struct buffer *buffer)
 {
@@ -50,8 +49,7 @@ int buffer_space_begin(struct buffer *buffer)
     return err;
 }
 
-/* ---- room for a batch
- * ---------------------------------------------------------------------------------------- */
+/* ---- room for a batch */
 
 /* What a payload takes: its part of a page when it is small, whole pages when it is not. In 1/16 of a page,
  * so that many small ones in one transaction are not counted as a page each. */
@@ -155,8 +153,7 @@ int buffer_space_make_room(struct buffer *buffer, size_t bytes, bool *ret_has_ro
     return 0;
 }
 
-/* ---- the WAL
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the WAL */
 
 static int64_t size_of(const char *path, const char *suffix)
 {
@@ -206,8 +203,7 @@ void buffer_space_checkpoint(struct buffer *buffer)
         reader[0] = '\0';
 }
 
-/* ---- retention
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- retention */
 
 /* Notes when the slot's rows were settled, finely enough for the retention. */
 static int add_milestone(struct buffer *buffer, int slot)

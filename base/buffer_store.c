@@ -58,8 +58,7 @@ int buffer_store_load(struct buffer *buffer)
     return err;
 }
 
-/* ---- transactions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- transactions */
 
 int buffer_store_begin(struct buffer *buffer)
 {
@@ -111,8 +110,7 @@ int buffer_store_probe(struct buffer *buffer)
     return err;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------------------- */
+/* ---- opening */
 
 static void close_db(struct buffer *buffer)
 {

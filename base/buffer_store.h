@@ -136,7 +136,7 @@ struct buffer {
     sqlite3 *db;
     sqlite3_stmt *sql[BUFFER_SQL_COUNT];
     struct buffer_backend *backends; /* owned; every one the file ever had */
-    size_t backend_count, active_count;
+    size_t backend_count;
     struct buffer_slot slots[BUFFER_SLOTS];
     struct buffer_origin *buckets[BUFFER_ORIGIN_BUCKETS]; /* owned */
     struct buffer_origin *dirty_origins;                  /* borrowed from buckets, linked */

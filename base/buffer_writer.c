@@ -16,8 +16,7 @@ struct group {
     int64_t bytes;
 };
 
-/* ---- the queue
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the queue */
 
 static void answer(const struct buffer_work *work)
 {
@@ -110,8 +109,7 @@ static bool take_group(struct buffer *buffer, int64_t deadline_ns, struct group 
     return goes_on;
 }
 
-/* ---- one transaction
- * ----------------------------------------------------------------------------------------------- */
+/* ---- one transaction */
 
 static void drop_ends(struct buffer_resume *resume)
 {
@@ -222,8 +220,7 @@ static void run_group(struct buffer *buffer, struct group *group)
     }
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the thread */
 
 /* Between groups: the WAL, then one step of retention when it is due. Also how a file that could not commit
  * is tried again when nobody asks. */

@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
+#include "gateway/pods.h"
 #include "gateway/receive.h"
 #include "gateway/web.h"
 
@@ -18,14 +19,15 @@ enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
 
 struct gateway {
     struct loop loop;
-    const char *config_path;       /* borrowed from the command line */
+    const char *config_path; /* borrowed from the command line */
     struct gateway_config config;
-    struct conf_memory *memory;    /* owned; what config points into */
-    struct stats *stats;           /* owned */
+    struct conf_memory *memory;              /* owned; what config points into */
+    struct stats *stats;                     /* owned */
     struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
-    struct fanout *fanout;         /* owned */
-    struct receive *receive;       /* owned */
-    struct web *web;               /* owned */
+    struct fanout *fanout;                   /* owned */
+    struct pods *pods;                       /* owned */
+    struct receive *receive;                 /* owned */
+    struct web *web;                         /* owned */
     struct web_parts parts;
     uv_timer_t drain_timer;
     bool drain_timer_is_open;
@@ -37,7 +39,8 @@ struct gateway {
 static int tell_failure(const char *what, int err, const struct buf *errors)
 {
     char words[1024];
-    snprintf(words, sizeof words, "%.*s", errors ? (int)errors->len : 0, errors && errors->len ? (const char *)errors->ptr : "");
+    snprintf(words, sizeof words, "%.*s", errors ? (int)errors->len : 0,
+             errors && errors->len ? (const char *)errors->ptr : "");
     char quoted[1100];
     log_error("the gateway does not start", "part=%s error=\"%s\" words=%s", what, strerror(-err),
               log_quote(words, quoted, sizeof quoted));
@@ -66,8 +69,8 @@ static int open_buffer(struct gateway *gw, enum telemetry signal)
     if (err < 0)
         tell_failure(telemetry_name(signal), err, &errors);
     else if (errors.len)
-        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal), (int)errors.len - 1,
-                 (const char *)errors.ptr);
+        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal),
+                 (int)errors.len - 1, (const char *)errors.ptr);
     buf_fini(&errors);
     return err;
 }
@@ -86,7 +89,8 @@ static int start_receive(struct gateway *gw)
 {
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
-    int err = receive_new(&gw->loop, &gw->config, gw->buffers, gw->stats, (struct receive_assignments){0}, &gw->receive, &errors);
+    int err = receive_new(&gw->loop, &gw->config, gw->buffers, gw->stats, pods_assignments(gw->pods),
+                          &gw->receive, &errors);
     if (err < 0)
         tell_failure("agents.listen", err, &errors);
     buf_fini(&errors);
@@ -95,7 +99,8 @@ static int start_receive(struct gateway *gw)
 
 static int start_pages(struct gateway *gw)
 {
-    gw->parts = (struct web_parts){.loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
+    gw->parts = (struct web_parts){
+        .loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
     memcpy(gw->parts.buffers, gw->buffers, sizeof gw->buffers);
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
@@ -112,6 +117,9 @@ static int start(struct gateway *gw)
     err = fanout_new(&gw->config, gw->buffers, gw->stats, &gw->fanout);
     if (err < 0)
         return tell_failure("fanout", err, NULL);
+    err = pods_new(&gw->loop, gw->config.pod_metadata_file, &gw->pods);
+    if (err < 0)
+        return tell_failure("pod_metadata_file", err, NULL);
     err = start_receive(gw);
     return err < 0 ? err : start_pages(gw);
 }
@@ -126,6 +134,7 @@ static void stop(struct gateway *gw)
         uv_close((uv_handle_t *)&gw->drain_timer, NULL);
     web_close(gw->web);
     receive_close(gw->receive);
+    pods_close(gw->pods);
     fanout_stop(gw->fanout, ANSWERS_WAIT_MS);
     loop_end(&gw->loop);
 }
@@ -174,7 +183,8 @@ static int load(const char *path, struct gateway_config *config, struct conf_mem
     return err;
 }
 
-/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain. */
+/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
+ */
 static void on_reload(void *ctx)
 {
     struct gateway *gw = ctx;
@@ -199,7 +209,8 @@ static int run(struct gateway *gw)
     if (err < 0)
         stop(gw);
     else
-        log_info("the gateway runs", "version=%s name=%s web=%s", TRIBUTARY_VERSION, gw->config.name, gw->config.web.listen);
+        log_info("the gateway runs", "version=%s name=%s web=%s", TRIBUTARY_VERSION, gw->config.name,
+                 gw->config.web.listen);
     loop_run(&gw->loop);
     for (int s = 0; s < TELEMETRY_COUNT; s++) {
         if (gw->buffers[s])

@@ -323,10 +323,13 @@ static void serve_resume(struct receive *receive, struct desk *desk)
     origin->fence[signal] =
         desk->resume.boot; /* batches of other boots that come after this are not committed */
     origin->has_fence[signal] = true;
-    desk->resume_work = (struct buffer_resume){.letter.open = on_resumed,
-                                               .reply_to = &receive->loop->mailbox,
-                                               .origin = desk->resume.origin,
-                                               .boot = desk->resume.boot};
+    desk->resume_work = (struct buffer_resume){
+        .letter.open = on_resumed,
+        .reply_to = &receive->loop->mailbox,
+        .origin = desk->resume.origin,
+        .boot = desk->resume.boot,
+        .held_buffer_id = desk->resume.buffer_id[0] ? desk->resume.buffer_id : NULL,
+    };
     receive->under_way++;
     buffer_resume(receive->buffers[signal], &desk->resume_work);
 }

@@ -14,6 +14,7 @@
 #include "node-agent/logs.h"
 #include "node-agent/metrics.h"
 #include "node-agent/otlp.h"
+#include "node-agent/scrape.h"
 #include "node-agent/series.h"
 #include "node-agent/ship.h"
 
@@ -23,10 +24,11 @@ struct agent {
     struct loop loop;
     const char *config_path; /* borrowed from the command line */
     struct agent_config config;
-    struct conf_memory *memory;         /* owned; what config points into */
-    struct stats *stats;                /* owned, as all below */
+    struct conf_memory *memory; /* owned; what config points into */
+    struct stats *stats;        /* owned, as all below */
     struct series_queue *queue;
     struct host_metrics *host_metrics;
+    struct scrape *scrape;
     struct logs *logs;
     struct ship_source logs_source;
     struct otlp *otlp;
@@ -68,7 +70,8 @@ static void logs_refused(void *ctx, const struct batch *batch, const char *reaso
     agent->logs_source.refused(agent->logs_source.ctx, batch, reason);
 }
 
-static bool logs_resumed(void *ctx, const struct wire_resume_reply *reply, bool handed_over, const struct batch *in_flight)
+static bool logs_resumed(void *ctx, const struct wire_resume_reply *reply, bool handed_over,
+                         const struct batch *in_flight)
 {
     struct agent *agent = ctx;
     return agent->logs_source.resumed(agent->logs_source.ctx, reply, handed_over, in_flight);
@@ -92,7 +95,8 @@ static int start_sources(struct agent *agent, struct ship_source *sources)
         if (err < 0)
             return err;
         agent->logs_source = logs_source(agent->logs);
-        sources[TELEMETRY_LOGS] = (struct ship_source){agent, seal_logs, logs_committed, logs_refused, logs_resumed};
+        sources[TELEMETRY_LOGS] =
+            (struct ship_source){agent, seal_logs, logs_committed, logs_refused, logs_resumed};
     }
     if (!agent->config.otlp.enabled)
         return 0;
@@ -102,25 +106,38 @@ static int start_sources(struct agent *agent, struct ship_source *sources)
     return err;
 }
 
+static void use_assignment(void *ctx, const struct assignment *assignment)
+{
+    struct agent *agent = ctx;
+    scrape_set_targets(agent->scrape, assignment);
+}
+
 static int start_producers(struct agent *agent, struct buf *errors)
 {
     int err = 0;
     if (agent->config.host_metrics.enabled)
-        err = host_metrics_new(&agent->loop, &agent->config, agent->stats, agent->queue, wake_metrics, agent, errors,
-                               &agent->host_metrics);
+        err = host_metrics_new(&agent->loop, &agent->config, agent->stats, agent->queue, wake_metrics, agent,
+                               errors, &agent->host_metrics);
+    if (err == 0)
+        err = scrape_new(&agent->loop, &agent->config, agent->stats, agent->queue, wake_metrics, agent,
+                         errors, &agent->scrape);
+    if (err == 0)
+        ship_on_assignment(agent->ship, use_assignment, agent);
     return err;
 }
 
 /* Ready: the listeners are open. Whether data flows stands in the lines. */
 static bool tell_ready(void *ctx, struct buf *body)
 {
-    static const char *const states[] = {"hello", "ready", "sending", "waiting for the acknowledgement", "backing off", "drained"};
+    static const char *const states[] = {
+        "hello", "ready", "sending", "waiting for the acknowledgement", "backing off", "drained"};
     struct agent *agent = ctx;
     const char *gateway = ship_gateway(agent->ship);
     buf_printf(body, agent->draining ? "not ready: draining\n" : "ready\n");
     buf_printf(body, "gateway: %s\n", gateway[0] ? gateway : "none is up");
     for (int s = 0; s < TELEMETRY_COUNT; s++)
-        buf_printf(body, "%s: %s\n", telemetry_name((enum telemetry)s), states[ship_state(agent->ship, (enum telemetry)s)]);
+        buf_printf(body, "%s: %s\n", telemetry_name((enum telemetry)s),
+                   states[ship_state(agent->ship, (enum telemetry)s)]);
     return !agent->draining;
 }
 
@@ -171,6 +188,7 @@ static void stop(struct agent *agent)
 {
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
+    scrape_close(agent->scrape);
     ship_close(agent->ship);
     otlp_close(agent->otlp);
     if (agent->logs)
@@ -213,7 +231,8 @@ static int load(const char *path, struct agent_config *config, struct conf_memor
     return err;
 }
 
-/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain. */
+/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
+ */
 static void on_reload(void *ctx)
 {
     struct agent *agent = ctx;
@@ -238,7 +257,8 @@ static int run(struct agent *agent)
     if (err < 0)
         stop(agent);
     else
-        log_info("the agent runs", "version=%s node=%s web=%s", TRIBUTARY_VERSION, agent->config.node, agent->config.web.listen);
+        log_info("the agent runs", "version=%s node=%s web=%s", TRIBUTARY_VERSION, agent->config.node,
+                 agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
     loop_fini(&agent->loop);

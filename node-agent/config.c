@@ -29,6 +29,10 @@ static const struct conf_option gateway_options_of_agent[] = {
      .help = "Mutual TLS to the gateway."},
     {"ack_deadline", CONF_DURATION, AT(gateway.ack_deadline_ms) - AT(gateway), "3s", 100, 5 * MINUTE,
      .help = "A gateway that has not answered by then is left for the next one."},
+    {"balance_interval", CONF_DURATION, AT(gateway.balance_interval_ms) - AT(gateway), "30s", 100, 24 * HOUR,
+     .help =
+         "Time between two tries to go back to the gateway of first choice; it happens only when the one in "
+         "use holds nothing undelivered of this node."},
     {0},
 };
 

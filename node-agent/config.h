@@ -29,7 +29,7 @@ struct agent_config {
     struct {
         struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
         struct agent_tls tls;
-        int64_t ack_deadline_ms;
+        int64_t ack_deadline_ms, balance_interval_ms;
     } gateway;
     struct {
         const char *listen; /* own metrics and health */

@@ -15,7 +15,6 @@
 enum { TICK_MS = 1000, ASSIGNMENT_CHANNEL = TELEMETRY_COUNT, BURY_MS = 5 };
 #define SECONDS INT64_C(1000000000)
 #define CONNECT_NS (1 * SECONDS)     /* before the other gateways are dialled too */
-#define GO_BACK_NS (30 * SECONDS)    /* between two tries to go back to the first choice */
 #define GOING_BACK_NS (10 * SECONDS) /* a try that takes longer is given up */
 #define AVOID_NS (60 * SECONDS)      /* a gateway that drains */
 #define BURY_MOST_NS (2 * SECONDS)   /* for nng to let go of closed links */
@@ -98,6 +97,11 @@ static void advance_all(struct ship *ship)
 
 /* ---- choosing */
 
+static int64_t balance_ns(const struct ship *ship)
+{
+    return ship->config->gateway.balance_interval_ms * 1000000;
+}
+
 static void show(struct ship *ship, const struct route *route, int up)
 {
     if (route)
@@ -110,7 +114,7 @@ static void move_to(struct ship *ship, struct route *route)
     show(ship, ship->current, 0);
     ship->current = route;
     ship->told_since_ns = ship->going_back_since_ns = 0;
-    ship->go_back_after_ns = clock_mono_ns() + GO_BACK_NS;
+    ship->go_back_after_ns = clock_mono_ns() + balance_ns(ship);
     ship->assignment.is_asking = false;
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         lane_reset(&ship->lanes[i]);
@@ -221,14 +225,14 @@ void ship_lane_probed(struct ship *ship)
         move_to(ship, ship->routes.items[0]);
         return;
     }
-    ship->go_back_after_ns = clock_mono_ns() + GO_BACK_NS;
+    ship->go_back_after_ns = clock_mono_ns() + balance_ns(ship);
     advance_all(ship);
 }
 
 static void stop_going_back(struct ship *ship, int64_t now)
 {
     ship->going_back_since_ns = 0;
-    ship->go_back_after_ns = now + GO_BACK_NS;
+    ship->go_back_after_ns = now + balance_ns(ship);
     advance_all(ship);
 }
 

@@ -211,6 +211,9 @@ static void test_buffer_new_backend_starts_at_the_oldest_only_when_it_is_the_fir
     fixture_reopen(&f);
     assert_int_equal(fixture_owed(&f, "one", "node"), 2);
     assert_int_equal(fixture_ledger(&f, "one").accepted, 20);
+    struct buffer_resume resume = fixture_resume(&f, "node", 1, NULL);
+    fixture_free_ends(&resume);
+    assert_true(resume.standing.holds_undelivered);
     fixture_close(&f);
     f.options.backend_count = 2;
     fixture_reopen(&f);
@@ -235,6 +238,7 @@ static void test_buffer_backend_that_was_away_goes_on_at_its_cursor(void **state
     fixture_close(&f);
     f.options.backend_count = 1;
     fixture_reopen(&f);
+    assert_int_equal(delivered(&f, "node", 1), 0);
     fixture_append(&f, "node", 1, 3);
     fixture_deliver(&f, "one", buffer_slot("node"), row + 2, 30);
     assert_int_equal(delivered(&f, "node", 1), 3); /* who is not configured is not waited for */

@@ -6,8 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* ---- kill -9
- * --------------------------------------------------------------------------------------------------- */
+/* ---- kill -9 */
 
 enum { CHILD_APPENDS = 8 };
 
@@ -148,8 +147,7 @@ static void test_buffer_keeps_what_was_acknowledged_through_kill_9(void **state)
     fixture_fini(&f);
 }
 
-/* ---- damage
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- damage */
 
 /* Flips one byte of the file where `needle` stands. */
 static void flip(const char *path, struct bytes needle)

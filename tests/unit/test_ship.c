@@ -270,6 +270,45 @@ static void test_drain_gives_up_at_its_timeout_without_a_gateway(void **state)
     stats_free(a.stats);
 }
 
+static void test_it_goes_back_to_its_first_choice_only_when_nothing_is_held(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g[2] = {0};
+    struct agent_side a = {.config.gateway.balance_interval_ms = 100, .feeds = {{.total = 1}, {.total = 1}}};
+    world_init(&w);
+    gateway_open(&w, &g[0], "tcp://127.0.0.1:0");
+    gateway_open(&w, &g[1], "tcp://127.0.0.1:0");
+    agent_open(&w, &a, (const char *[]){g[0].url, g[1].url}, 2);
+    UNTIL(&w, has_all(&a, 1));
+    int first = !strcmp(ship_gateway(a.ship), g[1].url);
+    char url[64];
+    snprintf(url, sizeof url, "%s", g[first].url);
+    g[!first].buffers[TELEMETRY_LOGS]->holds = true;
+    gateway_close(&g[first]);
+    UNTIL(&w, !strcmp(ship_gateway(a.ship), g[!first].url));
+    gateway_open(&w, &g[first], url);
+    uint64_t asked = g[!first].buffers[TELEMETRY_LOGS]->resumes;
+    for (int i = 0; i < 3; i++) { /* asked again and again, and each time something is held */
+        UNTIL(&w, g[!first].buffers[TELEMETRY_LOGS]->resumes > asked + (uint64_t)i);
+        more(&a, TELEMETRY_LOGS, 1);
+        UNTIL(&w, a.feeds[TELEMETRY_LOGS].committed == a.feeds[TELEMETRY_LOGS].total);
+        assert_string_equal(ship_gateway(a.ship), g[!first].url);
+    }
+    g[!first].buffers[TELEMETRY_LOGS]->holds = false;
+    UNTIL(&w, !strcmp(ship_gateway(a.ship), url));
+    more(&a, TELEMETRY_METRICS, 1);
+    UNTIL(&w, a.feeds[TELEMETRY_METRICS].committed == 2);
+    assert_string_equal(a.feeds[TELEMETRY_METRICS].buffer_id, g[first].buffers[0]->id);
+    agent_close(&a);
+    gateway_close(&g[0]);
+    gateway_close(&g[1]);
+    world_fini(&w);
+    gateway_free(&g[0]);
+    gateway_free(&g[1]);
+    stats_free(a.stats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_a_full_buffer_makes_the_agent_wait_with_the_same_batch),
         cmocka_unit_test(test_a_batch_that_was_not_sent_can_be_withdrawn_and_a_sent_one_cannot),
         cmocka_unit_test(test_drain_sends_what_is_left_and_ends),
+        cmocka_unit_test(test_it_goes_back_to_its_first_choice_only_when_nothing_is_held),
         cmocka_unit_test(test_drain_gives_up_at_its_timeout_without_a_gateway),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
