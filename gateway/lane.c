@@ -240,9 +240,28 @@ static void on_settled(struct letter *letter)
     set_state(lane, LANE_DONE);
 }
 
+/* A row that went meanwhile (quota, hand-over) was counted by the buffer. */
+static int find_gone(struct lane *lane)
+{
+    struct buffer_row now;
+    for (size_t i = 0; i < lane->row_count; i++) {
+        const struct buffer_row *row = &lane->rows[i];
+        int err = lane->fates[i] == ROW_GONE
+                      ? 0
+                      : buffer_reader_next(lane->host->reader, row->slot, row->id - 1, &now);
+        if (err < 0 && err != -ENOENT)
+            return err;
+        if (err == -ENOENT || (lane->fates[i] != ROW_GONE && now.id != row->id))
+            lane->fates[i] = ROW_GONE;
+    }
+    return 0;
+}
+
 static void settle_all(struct lane *lane)
 {
-    int err = settle_make(lane->rows, lane->fates, &lane->halving, &lane->payload, &lane->settle);
+    int err = find_gone(lane);
+    if (err == 0)
+        err = settle_make(lane->rows, lane->fates, &lane->halving, &lane->payload, &lane->settle);
     payload_release(&lane->payload);
     if (err < 0) {
         warn_of_buffer(lane, err);
