@@ -241,6 +241,16 @@ static void test_tail_joins_parts_of_each_stream(void **state)
     expect(f, "stderr|other\nstdout|one-two-three\n");
 }
 
+static void test_tail_sends_empty_lines(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout F ");
+    put(f, POD "/0.log", "stdout P ");
+    put(f, POD "/0.log", "stdout F ");
+    start(f);
+    expect(f, "stdout|\nstdout|\n");
+}
+
 static void test_tail_does_not_repeat_a_stream_that_is_ahead_of_an_open_line(void **state)
 {
     struct fixture *f = *state;
@@ -610,6 +620,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(test_tail_joins_parts_of_each_stream),
+        WITH_FIXTURE(test_tail_sends_empty_lines),
         WITH_FIXTURE(test_tail_does_not_repeat_a_stream_that_is_ahead_of_an_open_line),
         WITH_FIXTURE(test_tail_sends_a_line_that_stays_open),
         WITH_FIXTURE(test_tail_sends_an_open_line_when_the_container_has_restarted),
