@@ -141,7 +141,6 @@ struct buffer {
     struct buffer_origin *buckets[BUFFER_ORIGIN_BUCKETS]; /* owned */
     struct buffer_origin *dirty_origins;                  /* borrowed from buckets, linked */
     size_t origin_count;
-    unsigned tidy_bucket;
     int64_t unremovable[BUFFER_SLOTS]; /* damaged rows up to here stay where they are */
     int64_t next_row, row_count, refusal_bytes, refusals_forgotten;
     bool next_row_is_dirty, refusals_forgotten_is_dirty;
