@@ -149,6 +149,7 @@ struct buffer {
     int64_t pages, free_pages;             /* when the transaction began, then estimated */
     int64_t wal_bytes;                     /* in use, after the last commit */
     int64_t wal_checkpointed;              /* of those, written back */
+    bool wal_is_short;                     /* a batch found no room in it */
     int64_t transaction_bytes;             /* estimated growth of the WAL by this transaction */
     int64_t next_tidy_ns, next_restart_ns; /* monotonic */
     struct buffer_state tally;             /* what buffer_get_state shows, but what is computed then */
