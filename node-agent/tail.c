@@ -203,8 +203,11 @@ static void scan(struct folder *folder);
 static void watch(struct folder *folder)
 {
     struct tail *t = folder->tail;
+    int err = 0;
     if (folder->wd < 0 && t->watch)
-        tail_watch_add(t->watch, folder->path, folder->level == CONTAINER, folder, &folder->wd);
+        err = tail_watch_add(t->watch, folder->path, folder->level == CONTAINER, folder, &folder->wd);
+    if (err < 0 && err != -ENOENT) /* out of watches: rescans still find what is new */
+        stats_add(t->options.errors, 1);
 }
 
 static struct folder *new_folder(struct tail *t, struct folder *parent, const char *name)
