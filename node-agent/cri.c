@@ -42,7 +42,7 @@ static bool parse_second(const uint8_t *p, int64_t *ret_seconds)
 
 static bool get_second(struct cri_clock *clock, const uint8_t *p, int64_t *ret_seconds)
 {
-    if (memcmp(clock->text, p, SECOND_LEN) != 0) {
+    if (!*p || memcmp(clock->text, p, SECOND_LEN) != 0) { /* a zeroed clock knows no second */
         int64_t seconds;
         if (!parse_second(p, &seconds))
             return false;
