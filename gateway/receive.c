@@ -12,7 +12,7 @@
 #include "gateway/metrics.h"
 #include "gateway/origins.h"
 
-enum { FULL_WAIT_MS = 1000, CROWDED_WAIT_MS = 100, DRAINING_WAIT_MS = 1000, BURY_MS = 5, GAUGE_MS = 5000 };
+enum { FULL_WAIT_MS = 1000, CROWDED_WAIT_MS = 100, DRAINING_WAIT_MS = 1000, BURY_MS = 5, TICK_MS = 1000 };
 enum { IN_FLIGHT_BYTES = 128 * 1024 * 1024 }; /* of batches that wait for their commit, all agents together */
 enum { MAX_FRAME_BYTES = 15 * 1024 * 1024 };  /* of an answer; agents take 16 MiB */
 #define AGENT_AWAY_NS (INT64_C(300) * 1000000000)
@@ -400,10 +400,11 @@ static void count_agent(void *ctx, const struct origin *origin)
     *count += clock_wall_ns() - origin->last_seen_ns < AGENT_AWAY_NS;
 }
 
-static void on_gauge(uv_timer_t *timer)
+static void on_tick(uv_timer_t *timer)
 {
     struct receive *receive = timer->data;
     int64_t agents = 0;
+    door_sweep(receive->door);
     origins_each(&receive->origins, count_agent, &agents);
     stats_set(stats_cell(receive->stats, GATEWAY_AGENTS), agents);
 }
@@ -428,7 +429,7 @@ int receive_new(struct loop *loop, const struct gateway_config *config,
     }
     uv_timer_init(&loop->uv, &receive->timer);
     receive->timer.data = receive;
-    uv_timer_start(&receive->timer, on_gauge, GAUGE_MS, GAUGE_MS);
+    uv_timer_start(&receive->timer, on_tick, TICK_MS, TICK_MS);
     *ret_receive = receive;
     return 0;
 }
