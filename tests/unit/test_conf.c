@@ -47,7 +47,7 @@ static const struct conf_option house_options[] = {
     {"wait", CONF_DURATION, AT(wait_ms), "1m30s", 100, 7200000, .help = "Wait."},
     {"area", CONF_SIZE, AT(area_bytes), "64KiB", 1024, INT64_C(1) << 40, .help = "Area."},
     {"colour", CONF_ENUM, AT(colour), "green", .names = colours, .help = "Colour."},
-    {"rooms", CONF_STRINGS, AT(rooms), .form = "^[a-z ]+$", .example = "bath", .help = "Rooms."},
+    {"rooms", CONF_STRINGS, AT(rooms), .form = "^[^B]+$", .example = "bath", .help = "Rooms."},
     {"labels", CONF_MAP, AT(labels), .help = "Labels."},
     {"headers", CONF_MAP, AT(headers), .secret = true, .help = "Headers."},
     {"address", CONF_SECTION, AT(address), .options = address_options, .help = "Address."},
