@@ -10,6 +10,7 @@
 #include <nng/protocol/reqrep0/rep.h>
 
 #include "base/clock.h"
+#include "gateway/half_open.h"
 #include "proto/tls_files.h"
 
 struct station { /* a desk and nng's part of it */
@@ -28,27 +29,43 @@ struct door {
     nng_listener *listeners; /* owned */
     size_t listener_count;
     struct station *stations; /* owned, DOOR_DESKS of them */
+    struct half_open half_open;
     atomic_int pipes;
     atomic_bool is_closed;
 };
 
 /* ---- on nng's threads */
 
-static void name_peer(struct desk *desk, nng_msg *message)
+static bool address_of(nng_pipe pipe, struct half_open_peer *ret_peer)
 {
     nng_sockaddr address;
-    char ip[INET6_ADDRSTRLEN] = "?";
-    uint16_t port = 0;
-    if (nng_pipe_get_addr(nng_msg_get_pipe(message), NNG_OPT_REMADDR, &address) == 0) {
-        if (address.s_family == NNG_AF_INET) {
-            inet_ntop(AF_INET, &address.s_in.sa_addr, ip, sizeof ip);
-            port = ntohs(address.s_in.sa_port);
-        } else if (address.s_family == NNG_AF_INET6) {
-            inet_ntop(AF_INET6, address.s_in6.sa_addr, ip, sizeof ip);
-            port = ntohs(address.s_in6.sa_port);
-        }
+    struct sockaddr_storage plain = {0};
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address) != 0)
+        return false;
+    if (address.s_family == NNG_AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&plain;
+        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = address.s_in.sa_port};
+        in->sin_addr.s_addr = address.s_in.sa_addr;
+    } else if (address.s_family == NNG_AF_INET6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&plain;
+        *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = address.s_in6.sa_port};
+        memcpy(&in6->sin6_addr, address.s_in6.sa_addr, 16);
     }
-    snprintf(desk->peer, sizeof desk->peer, "%s:%u", ip, port);
+    return half_open_peer_of(&plain, ret_peer);
+}
+
+static void name_peer(struct desk *desk, nng_msg *message)
+{
+    struct half_open_peer peer;
+    char ip[INET6_ADDRSTRLEN];
+    if (!address_of(nng_msg_get_pipe(message), &peer))
+        strcpy(desk->peer, "unknown");
+    else if (IN6_IS_ADDR_V4MAPPED((struct in6_addr *)peer.ip))
+        snprintf(desk->peer, sizeof desk->peer, "%s:%u", inet_ntop(AF_INET, peer.ip + 12, ip, sizeof ip),
+                 ntohs(peer.port));
+    else
+        snprintf(desk->peer, sizeof desk->peer, "[%s]:%u", inet_ntop(AF_INET6, peer.ip, ip, sizeof ip),
+                 ntohs(peer.port));
 }
 
 static void release_message(void *message)
@@ -114,14 +131,38 @@ static void on_io(void *arg)
     mailbox_post(station->desk.door->mailbox, &station->desk.letter);
 }
 
+struct note { /* a pipe came or went; a letter of its own */
+    struct letter letter;
+    struct door *door; /* borrowed */
+    struct half_open_peer peer;
+    bool is_gone;
+};
+
+static void open_note(struct letter *letter)
+{
+    struct note *note = (struct note *)letter;
+    if (note->is_gone)
+        half_open_remove(&note->door->half_open, &note->peer);
+    else
+        half_open_add(&note->door->half_open, &note->peer);
+    free(note);
+}
+
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct door *door = arg;
-    if (event == NNG_PIPE_EV_REM_POST) {
+    bool is_gone = event == NNG_PIPE_EV_REM_POST;
+    struct note *note = malloc(sizeof *note);
+    if (note && address_of(pipe, &note->peer)) {
+        note->letter.open = open_note;
+        note->door = door;
+        note->is_gone = is_gone;
+        mailbox_post(door->mailbox, &note->letter);
+    } else
+        free(note);
+    if (is_gone)
         atomic_fetch_sub(&door->pipes, 1);
-        return;
-    }
-    if (atomic_fetch_add(&door->pipes, 1) >= DOOR_MAX_PIPES)
+    else if (atomic_fetch_add(&door->pipes, 1) >= DOOR_MAX_PIPES)
         nng_pipe_close(pipe);
 }
 
@@ -233,6 +274,8 @@ static int listen_all(struct door *door, struct buf *errors)
     int err = check(set_up(door), "agents.listen", errors);
     for (size_t i = 0; err == 0 && i < count; i++)
         err = listen_on(door, urls[i], errors);
+    for (size_t i = 0; err == 0 && i < door->listener_count; i++)
+        half_open_listen(&door->half_open, door_port(door, i));
     for (int i = 0; err == 0 && i < DOOR_DESKS; i++)
         receive_next(&door->stations[i]);
     return err;
@@ -256,6 +299,7 @@ int door_open(const struct door_options *options, struct door **ret_door, struct
     int err = listen_all(door, errors);
     if (err < 0) {
         door_close(door);
+        mailbox_drain(door->mailbox); /* somebody may have connected to a first listener */
         door_free(door);
         return err;
     }
@@ -276,6 +320,11 @@ int door_pipes(const struct door *door)
     return atomic_load(&((struct door *)door)->pipes);
 }
 
+void door_sweep(struct door *door)
+{
+    half_open_sweep(&door->half_open, clock_mono_ns());
+}
+
 void door_close(struct door *door)
 {
     atomic_store(&door->is_closed, true);
@@ -294,6 +343,7 @@ void door_free(struct door *door)
         if (door->stations[i].aio)
             nng_aio_free(door->stations[i].aio);
     }
+    half_open_fini(&door->half_open);
     free(door->stations);
     free(door->listeners);
     free(door);

@@ -53,6 +53,9 @@ int door_port(const struct door *door, size_t i);
 /* door_pipes: connections that have shaken hands, any thread. */
 int door_pipes(const struct door *door);
 
+/* door_sweep: ends connections that never became a peer (half_open.h); to be called every second. */
+void door_sweep(struct door *door);
+
 /* desk_answer: sends a frame (copied) and frees the batch. Empty: nothing is answered, the peer asks again.
  */
 void desk_answer(struct desk *desk, struct bytes frame);

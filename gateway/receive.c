@@ -12,7 +12,7 @@
 #include "gateway/metrics.h"
 #include "gateway/origins.h"
 
-enum { FULL_WAIT_MS = 1000, CROWDED_WAIT_MS = 100, DRAINING_WAIT_MS = 1000, BURY_MS = 5, GAUGE_MS = 5000 };
+enum { FULL_WAIT_MS = 1000, CROWDED_WAIT_MS = 100, DRAINING_WAIT_MS = 1000, BURY_MS = 5, TICK_MS = 1000 };
 enum { IN_FLIGHT_BYTES = 128 * 1024 * 1024 }; /* of batches that wait for their commit, all agents together */
 enum { MAX_FRAME_BYTES = 15 * 1024 * 1024 };  /* of an answer; agents take 16 MiB */
 #define AGENT_AWAY_NS (INT64_C(300) * 1000000000)
@@ -30,6 +30,8 @@ struct receive {
     bool is_draining, is_closed;
     void (*drained)(void *ctx);
     void *drained_ctx;
+    const char *(*went)(void *ctx, const char *origin, enum telemetry signal); /* NULL: not handed over */
+    void *went_ctx;
     uv_timer_t timer; /* gauges; after the close, the burial */
 };
 
@@ -232,12 +234,26 @@ static bool is_sound(const struct batch *batch)
            batch->largest_stream_bytes <= batch->raw_bytes;
 }
 
+/* Handed-over rows of another gateway that drains, too, are not taken any more. */
+static void answer_draining(struct receive *receive, struct desk *desk)
+{
+    const struct batch *batch = desk->batch;
+    if (!receive->went || batch->handed_over) {
+        answer_busy(receive, desk, DRAINING_WAIT_MS, "draining");
+        return;
+    }
+    struct wire_reply reply = {.answer = WIRE_DRAINING};
+    snprintf(reply.next_buffer_id, sizeof reply.next_buffer_id, "%s",
+             receive->went(receive->went_ctx, batch->origin, batch->signal));
+    answer_batch(receive, desk, &reply);
+}
+
 static void serve_batch(struct receive *receive, struct desk *desk)
 {
     struct batch *batch = desk->batch;
     note_origin(receive, desk);
     if (receive->is_draining)
-        answer_busy(receive, desk, DRAINING_WAIT_MS, "draining");
+        answer_draining(receive, desk);
     else if (!may_commit(receive, batch)) {
         struct wire_reply reply = {.answer = WIRE_RESUME_FIRST};
         answer_batch(receive, desk, &reply);
@@ -316,6 +332,11 @@ static void serve_resume(struct receive *receive, struct desk *desk)
     if (!origin || receive->is_draining) {
         struct wire_resume_reply reply = {.answer = WIRE_BUSY, .retry_after_ms = DRAINING_WAIT_MS};
         snprintf(reply.reason, sizeof reply.reason, "%s", origin ? "draining" : "out of memory");
+        if (origin && receive->went) {
+            reply.answer = WIRE_DRAINING;
+            snprintf(reply.next_buffer_id, sizeof reply.next_buffer_id, "%s",
+                     receive->went(receive->went_ctx, origin->name, signal));
+        }
         answer_resume(receive, desk, &reply);
         return;
     }
@@ -379,10 +400,11 @@ static void count_agent(void *ctx, const struct origin *origin)
     *count += clock_wall_ns() - origin->last_seen_ns < AGENT_AWAY_NS;
 }
 
-static void on_gauge(uv_timer_t *timer)
+static void on_tick(uv_timer_t *timer)
 {
     struct receive *receive = timer->data;
     int64_t agents = 0;
+    door_sweep(receive->door);
     origins_each(&receive->origins, count_agent, &agents);
     stats_set(stats_cell(receive->stats, GATEWAY_AGENTS), agents);
 }
@@ -407,7 +429,7 @@ int receive_new(struct loop *loop, const struct gateway_config *config,
     }
     uv_timer_init(&loop->uv, &receive->timer);
     receive->timer.data = receive;
-    uv_timer_start(&receive->timer, on_gauge, GAUGE_MS, GAUGE_MS);
+    uv_timer_start(&receive->timer, on_tick, TICK_MS, TICK_MS);
     *ret_receive = receive;
     return 0;
 }
@@ -453,6 +475,18 @@ void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx)
     receive->drained = done;
     receive->drained_ctx = ctx;
     finish_if_drained(receive);
+}
+
+void receive_set_handed(struct receive *receive,
+                        const char *(*went)(void *ctx, const char *origin, enum telemetry signal), void *ctx)
+{
+    receive->went = went;
+    receive->went_ctx = ctx;
+}
+
+int receive_connections(const struct receive *receive)
+{
+    return door_pipes(receive->door);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "node-agent/collector.h"
 #include "node-agent/exposition_write.h"
 #include "node-agent/metrics.h"
+#include "node-agent/series_sink.h"
 
-enum { MAX_COLLECTORS = 64, MAX_LABELS = 16, GRACE_MS = 1000, WARN_PERIOD_S = 600, STACK_BYTES = 512 * 1024 };
+enum { MAX_COLLECTORS = 64, GRACE_MS = 1000, WARN_PERIOD_S = 600, STACK_BYTES = 512 * 1024 };
 
 struct member { /* one collector in use */
     const struct collector *collector;
@@ -21,13 +21,6 @@ struct member { /* one collector in use */
 struct members {
     struct member items[MAX_COLLECTORS];
     size_t count;
-};
-
-struct series_sink { /* samples of one run, on their way into a chunk */
-    struct metric_sink sink;
-    struct series_chunk *chunk;     /* owned by whoever runs; NULL: memory is out */
-    struct series_context *context; /* owned */
-    int64_t time_ms;
 };
 
 enum worker_state {
@@ -121,47 +114,13 @@ static void members_run(struct members *members, struct metric_sink *sink)
     }
 }
 
-/* ---- from collector to chunk ---- */
-
-static void put_series(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
-                       const char *const *labels, double value)
-{
-    (void)type, (void)help; /* remote write 1.0 carries neither */
-    struct series_sink *to = (struct series_sink *)sink;
-    struct series_label own[MAX_LABELS];
-    size_t count = 0;
-    if (!to->chunk)
-        return;
-    for (; count < MAX_LABELS && labels && labels[2 * count]; count++)
-        own[count] =
-            (struct series_label){bytes_of_string(labels[2 * count]), bytes_of_string(labels[2 * count + 1])};
-    int err = series_add(to->chunk, to->context, SERIES_EXPORTED, bytes_of_string(name), own, count, value,
-                         to->time_ms);
-    if (err < 0 && err != -EINVAL)
-        series_chunk_fault(to->chunk, SERIES_TOO_LARGE, 1);
-}
-
 static int sink_init(struct series_sink *sink, const struct agent_config *config)
 {
     const struct series_label target[] = {
         {bytes_of_string("job"), bytes_of_string(config->host_metrics.job)},
         {bytes_of_string("instance"), bytes_of_string(config->host_metrics.instance)},
     };
-    *sink = (struct series_sink){.sink.sample = put_series};
-    return series_context_new(target, 2, &config->labels, &sink->context);
-}
-
-static void sink_fini(struct series_sink *sink)
-{
-    series_chunk_free(sink->chunk);
-    series_context_free(sink->context);
-}
-
-static void sink_begin(struct series_sink *sink, int64_t time_ms)
-{
-    series_chunk_free(sink->chunk);
-    sink->chunk = series_chunk_new(SERIES_CHUNK_BYTES);
-    sink->time_ms = time_ms;
+    return series_sink_init(sink, target, 2, &config->labels);
 }
 
 /* ---- the worker ---- */
@@ -171,7 +130,7 @@ static void worker_free(struct worker *worker)
     if (!worker)
         return;
     members_stop(&worker->members);
-    sink_fini(&worker->sink);
+    series_sink_fini(&worker->sink);
     pthread_mutex_destroy(&worker->lock);
     free(worker);
 }
@@ -180,6 +139,7 @@ static void *worker_run(void *arg)
 {
     struct worker *worker = arg;
     members_run(&worker->members, &worker->sink.sink);
+    series_sink_end(&worker->sink);
     pthread_mutex_lock(&worker->lock);
     bool orphan = worker->state == WORKER_ORPHAN;
     if (!orphan) {
@@ -218,7 +178,7 @@ static enum worker_state worker_state(struct worker *worker)
 static int worker_start(struct worker *worker, int64_t time_ms)
 {
     pthread_attr_t attr;
-    sink_begin(&worker->sink, time_ms);
+    series_sink_begin(&worker->sink, time_ms);
     worker->state = WORKER_RUNNING;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
@@ -257,12 +217,15 @@ static void take(struct host_metrics *hm, struct series_sink *sink)
         series_queue_take(hm->queue, &sink->chunk);
 }
 
-/* What the blocking collectors would have said of themselves. */
+/* What the blocking collectors would have said of themselves; past the sink, which is not the one that
+ * remembers these series. */
 static void report_blocked(struct host_metrics *hm)
 {
-    for (size_t i = 0; i < hm->worker->members.count; i++) {
-        const char *const labels[] = {"collector", hm->worker->members.items[i].collector->name, NULL};
-        put_series(&hm->sink.sink, "node_scrape_collector_success", METRIC_GAUGE, "", labels, 0);
+    for (size_t i = 0; hm->sink.chunk && i < hm->worker->members.count; i++) {
+        const struct series_label label = {bytes_of_string("collector"),
+                                           bytes_of_string(hm->worker->members.items[i].collector->name)};
+        series_add(hm->sink.chunk, hm->sink.context, SERIES_EXPORTED,
+                   bytes_of_string("node_scrape_collector_success"), &label, 1, 0, hm->sink.time_ms);
     }
 }
 
@@ -280,6 +243,8 @@ static void on_done(uv_async_t *async)
         return;
     pthread_join(hm->worker->thread, NULL);
     hm->worker->state = WORKER_IDLE;
+    if (hm->worker->sink.time_ms != hm->sink.time_ms)
+        return; /* too late: a newer run has told that this one failed */
     uv_timer_stop(&hm->grace);
     take(hm, &hm->sink);
     take(hm, &hm->worker->sink);
@@ -293,11 +258,12 @@ static void on_interval(uv_timer_t *timer)
     bool blocked = hm->worker && worker_state(hm->worker) != WORKER_IDLE;
     bool started = hm->worker && !blocked && worker_start(hm->worker, time_ms) == 0;
     take(hm, &hm->sink);
-    sink_begin(&hm->sink, time_ms);
+    series_sink_begin(&hm->sink, time_ms);
     members_run(&hm->members, &hm->sink.sink);
-    put_series(&hm->sink.sink, "up", METRIC_GAUGE, "", NULL, 1);
+    collector_emit(&hm->sink.sink, "up", METRIC_GAUGE, "", 1);
     if (hm->worker && !started)
         report_blocked(hm);
+    series_sink_end(&hm->sink);
     stats_observe(hm->seconds, clock_mono_ns() - begin_ns);
     uv_timer_start(&hm->grace, on_grace, started ? GRACE_MS : 0, 0);
 }
@@ -310,7 +276,7 @@ static void on_closed(uv_handle_t *handle)
     if (--hm->open_handles > 0)
         return;
     members_stop(&hm->members);
-    sink_fini(&hm->sink);
+    series_sink_fini(&hm->sink);
     free(hm);
 }
 

@@ -3,8 +3,8 @@
  * All samples of a run carry its start as their time, job and instance, and the configuration's labels; up
  * says that the agent runs. Collectors that may block (a hung mount) run on a thread: the rest of the run
  * waits for them for at most a second and goes without them then; what they say follows, with the same time,
- * when it is there. A run that still blocks at the next interval is left alone and reported as
- * collector_success 0. Loop thread only.
+ * when it is there. A run that still blocks at the next interval has failed: collector_success 0,
+ * and what it says later is discarded. A series that is not said any more is marked stale. Loop thread only.
  */
 #ifndef NODE_AGENT_HOST_METRICS_H
 #define NODE_AGENT_HOST_METRICS_H

@@ -2,7 +2,7 @@
 
 Steps: unit (preset dev), style, asan, tsan, e2e. The peers of the end-to-end tests are built beside the other steps.
 An end-to-end test is an executable file directly in tests/e2e; lines at its top tell how it is run:
-    # needs: loki jaeger prometheus3 js    peers of tests/peers, or commands; what is missing skips the test
+    # needs: loki jaeger prometheus3 node_exporter js    peers of tests/peers, or commands; what is missing skips the test
     # timeout: 120                         seconds, 300 by default (three times as many with sanitizers)
     # sanitizers: yes                      run again with the programs built with sanitizers
 It runs in a session of its own with $TRIBUTARY_BUILD (folder with the programs) and $TRIBUTARY_TEST_DIR (an empty folder of its
@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 PEERS = os.path.join(ROOT, "tests", "peers")
 E2E = os.path.join(ROOT, "tests", "e2e")
-PEER_NAMES = ("loki", "jaeger", "prometheus3", "js")
+PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js")
 SANITIZED = ("asan", "tsan")
 JOBS = str(min(os.cpu_count() or 1, 8))
 

@@ -7,7 +7,7 @@
 
 peers_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers_cache=${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}/peers
-peers_all="loki jaeger prometheus3 js"
+peers_all="loki jaeger prometheus3 node_exporter js"
 
 # peer_describe NAME: sets kind, package, tags, version, files. Fails for a name that is not a peer.
 peer_describe() {
@@ -17,13 +17,14 @@ peer_describe() {
     jaeger) kind=go package=github.com/jaegertracing/jaeger/cmd/jaeger ;;
     # One dependency of its discovery plugins cannot be had everywhere; no test needs them.
     prometheus3) kind=go package=github.com/prometheus/prometheus/cmd/prometheus tags=remove_all_sd ;;
+    node_exporter) kind=go package=github.com/prometheus/node_exporter ;;
     js) kind=npm package=@opentelemetry/exporter-trace-otlp-proto ;;
     *) return 1 ;;
     esac
     if [ $kind = go ]; then
         files="go.mod go.sum"
         # The module that holds the package is the longest one required that begins its path.
-        version=$(awk -v p="$package" '$1 == "require" { $1 = ""; $0 = $0 } index(p, $1 "/") == 1 { print $2; exit }' \
+        version=$(awk -v p="$package" '$1 == "require" { $1 = ""; $0 = $0 } index(p "/", $1 "/") == 1 { print $2; exit }' \
             "$peers_here/$1/go.mod")
     else
         files="package.json package-lock.json"

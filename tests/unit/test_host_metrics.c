@@ -1,7 +1,10 @@
 /* Runs of the collectors on a loop: labels, one time, the queue. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/snap.h"
 #include "node-agent/host_metrics.h"
@@ -143,6 +146,105 @@ static void test_host_metrics_come_every_interval(void **state)
     assert_int_equal(times, 3);
 }
 
+/* A host whose disks can be taken away. */
+static void write_diskstats(const char *folder, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/diskstats", folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void test_host_metrics_mark_what_is_gone_and_send_no_series_twice(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_host_metrics.XXXXXX", path[128];
+    const char *names[] = {"diskstats"};
+    size_t times;
+    assert_non_null(mkdtemp(folder));
+    config.host_metrics.path_procfs = folder;
+    config.host_metrics.collectors = (struct conf_strings){names, 1};
+    write_diskstats(folder, "8 0 sda 1 0 0 0 0 0 0 0 0 0 0\n8 0 sda 2 0 0 0 0 0 0 0 0 0 0\n");
+    start();
+    run(1);
+    char *text = drain(&times);
+    char *first = strstr(text, "__name__=node_disk_reads_completed_total");
+    assert_non_null(first);
+    assert_non_null(strstr(first, "job=integrations/unix 1@"));
+    assert_null(strstr(first + 1, "__name__=node_disk_reads_completed_total"));
+    assert_null(strstr(text, "stale@"));
+    free(text);
+    assert_true(stats_get(stats_cell(stats, AGENT_DROPPED_RECORDS, "metrics", "repeated_sample")) > 0);
+    write_diskstats(folder, "");
+    wakes = 0;
+    run(2); /* the first of them may have read the file before */
+    text = drain(&times);
+    first = strstr(text, "__name__=node_disk_reads_completed_total cluster=c1 device=sda instance=n1 "
+                         "job=integrations/unix stale@");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "__name__=node_disk_reads_completed_total"));
+    free(text);
+    snprintf(path, sizeof path, "%s/diskstats", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+static bool says(const char *text, const char *collector, int success)
+{
+    char want[160];
+    snprintf(want, sizeof want,
+             "__name__=node_scrape_collector_success cluster=c1 collector=%s instance=n1 "
+             "job=integrations/unix %d@",
+             collector, success);
+    return strstr(text, want);
+}
+
+/* Runs until the collector has said this of itself. */
+static void run_until(const char *collector, int success)
+{
+    for (bool said = false; !said;) {
+        size_t times;
+        wakes = 0;
+        run(1);
+        char *text = drain(&times);
+        said = says(text, collector, success);
+        assert_true(strstr(text, "__name__=node_load1 ") || said);
+        free(text);
+    }
+}
+
+static void test_host_metrics_go_on_while_a_collector_blocks(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_host_metrics.XXXXXX", path[128], hidden[128];
+    const char *names[] = {"filesystem", "loadavg"};
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/1", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/loadavg", folder);
+    assert_int_equal(symlink(TEST_DATA "/host/proc/loadavg", path), 0);
+    snprintf(path, sizeof path, "%s/1/mountinfo", folder); /* to open it waits for a writer */
+    snprintf(hidden, sizeof hidden, "%s/1/hidden", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    config.host_metrics.path_procfs = folder;
+    config.host_metrics.collectors = (struct conf_strings){names, 2};
+    start();
+    run_until("filesystem", 0);
+    assert_int_equal(rename(path, hidden), 0);
+    assert_int_equal(symlink(TEST_DATA "/host/proc/1/mountinfo", path), 0);
+    close(open(hidden, O_WRONLY)); /* and so it comes back */
+    run_until("filesystem", 1);
+    unlink(path);
+    unlink(hidden);
+    snprintf(path, sizeof path, "%s/loadavg", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/1", folder);
+    rmdir(path);
+    rmdir(folder);
+}
+
 static void test_host_metrics_without_a_blocking_collector(void **state)
 {
     (void)state;
@@ -170,6 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_host_metrics_come_at_once_with_one_time),
         CASE(test_host_metrics_come_every_interval),
+        CASE(test_host_metrics_mark_what_is_gone_and_send_no_series_twice),
+        CASE(test_host_metrics_go_on_while_a_collector_blocks),
         CASE(test_host_metrics_without_a_blocking_collector),
         CASE(test_host_metrics_can_be_closed_during_a_run),
     };

@@ -9,6 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/pb.h"
+#include "gateway/half_open.h"
 #include "proto/link.h"
 
 /* ---- a peer that sends what it likes */
@@ -232,6 +233,61 @@ static void test_an_oversize_message_ends_its_connection_and_no_other(void **sta
     stats_free(a.stats);
 }
 
+/* ---- TLS, with certificates made by openssl for this run */
+
+struct certificates {
+    char folder[32];
+    char ca[64], cert[64], key[64], stranger_ca[64], stranger_cert[64], stranger_key[64];
+};
+
+static void run(const char *command)
+{
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static void make_pair(const struct certificates *c, const char *ca, const char *name)
+{
+    char command[1024];
+    snprintf(
+        command, sizeof command,
+        "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=%s"
+        " -keyout %s.key -out %s.pem 2>/dev/null && openssl req -newkey ec -pkeyopt"
+        " ec_paramgen_curve:P-256 -nodes -subj /CN=gateway.test -keyout %s.key -out %s.csr 2>/dev/null &&"
+        " printf 'subjectAltName=DNS:gateway.test' > ext && openssl x509 -req -in %s.csr -CA %s.pem -CAkey"
+        " %s.key -CAcreateserial -days 2 -extfile ext -out %s.pem 2>/dev/null",
+        c->folder, ca, ca, ca, name, name, name, ca, ca, name);
+    run(command);
+}
+
+static void make_certificates(struct certificates *c)
+{
+    strcpy(c->folder, "/tmp/receive.XXXXXX");
+    assert_non_null(mkdtemp(c->folder));
+    make_pair(c, "ca", "own");
+    make_pair(c, "otherca", "stranger");
+    snprintf(c->ca, sizeof c->ca, "%s/ca.pem", c->folder);
+    snprintf(c->cert, sizeof c->cert, "%s/own.pem", c->folder);
+    snprintf(c->key, sizeof c->key, "%s/own.key", c->folder);
+    snprintf(c->stranger_ca, sizeof c->stranger_ca, "%s/otherca.pem", c->folder);
+    snprintf(c->stranger_cert, sizeof c->stranger_cert, "%s/stranger.pem", c->folder);
+    snprintf(c->stranger_key, sizeof c->stranger_key, "%s/stranger.key", c->folder);
+}
+
+static void remove_certificates(const struct certificates *c)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", c->folder);
+    run(command);
+}
+
+static void use_certificate(struct gateway_side *g, const struct certificates *c)
+{
+    g->config.agents.tls.ca_file = c->ca;
+    g->config.agents.tls.cert_file = c->cert;
+    g->config.agents.tls.key_file = c->key;
+}
+
 static int dial(const struct gateway_side *g)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -278,6 +334,48 @@ static void test_random_bytes_and_silent_connections_do_not_slow_an_agent(void *
     agent_close(&a);
     finish(&w, &g);
     stats_free(a.stats);
+}
+
+/* How many of the descriptors of this process are sockets to the gateway that are still open on its side. */
+static int count_open(const int *fds, int count)
+{
+    int open = 0;
+    for (int i = 0; i < count; i++) {
+        char byte;
+        open += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0 && errno != ECONNRESET;
+    }
+    return open;
+}
+
+static void test_silent_tls_connections_do_not_keep_their_descriptors(void **state)
+{
+    (void)state;
+    enum { CROWD = HALF_OPEN_MOST + 200 };
+    struct world w;
+    struct certificates c;
+    struct gateway_side g = {0};
+    struct agent_side a = {.feeds = {{.total = 1}}};
+    static int fds[CROWD];
+    make_certificates(&c);
+    use_certificate(&g, &c);
+    a.config.gateway.tls = (struct agent_tls){c.ca, c.cert, c.key, "gateway.test"};
+    world_init(&w);
+    gateway_open(&w, &g, "tls+tcp://127.0.0.1:0");
+    agent_open(&w, &a, (const char *[]){g.url}, 1);
+    UNTIL(&w, a.feeds[0].committed == 1);
+    for (int i = 0; i < CROWD; i++)
+        fds[i] = dial(&g);
+    UNTIL(&w, count_open(fds, CROWD) <= HALF_OPEN_MOST); /* past the limit, at once */
+    UNTIL(&w, count_open(fds, CROWD) == 0);              /* the others after their time */
+    more(&a, TELEMETRY_METRICS, 10);
+    UNTIL(&w, a.feeds[0].committed == 11);
+    assert_int_equal(a.feeds[0].resumed, 1); /* the agent, as old as they are, kept its connection */
+    for (int i = 0; i < CROWD; i++)
+        close(fds[i]);
+    agent_close(&a);
+    finish(&w, &g);
+    stats_free(a.stats);
+    remove_certificates(&c);
 }
 
 static void test_the_clock_of_an_agent_is_shown(void **state)
@@ -332,61 +430,6 @@ static void test_while_draining_batches_are_put_off_and_the_end_waits_for_those_
     agent_close(&a);
     finish(&w, &g);
     stats_free(a.stats);
-}
-
-/* ---- TLS, with certificates made by openssl for this run */
-
-struct certificates {
-    char folder[32];
-    char ca[64], cert[64], key[64], stranger_ca[64], stranger_cert[64], stranger_key[64];
-};
-
-static void run(const char *command)
-{
-    if (system(command) != 0)
-        fail_msg("failed: %s", command);
-}
-
-static void make_pair(const struct certificates *c, const char *ca, const char *name)
-{
-    char command[1024];
-    snprintf(
-        command, sizeof command,
-        "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=%s"
-        " -keyout %s.key -out %s.pem 2>/dev/null && openssl req -newkey ec -pkeyopt"
-        " ec_paramgen_curve:P-256 -nodes -subj /CN=gateway.test -keyout %s.key -out %s.csr 2>/dev/null &&"
-        " printf 'subjectAltName=DNS:gateway.test' > ext && openssl x509 -req -in %s.csr -CA %s.pem -CAkey"
-        " %s.key -CAcreateserial -days 2 -extfile ext -out %s.pem 2>/dev/null",
-        c->folder, ca, ca, ca, name, name, name, ca, ca, name);
-    run(command);
-}
-
-static void make_certificates(struct certificates *c)
-{
-    strcpy(c->folder, "/tmp/receive.XXXXXX");
-    assert_non_null(mkdtemp(c->folder));
-    make_pair(c, "ca", "own");
-    make_pair(c, "otherca", "stranger");
-    snprintf(c->ca, sizeof c->ca, "%s/ca.pem", c->folder);
-    snprintf(c->cert, sizeof c->cert, "%s/own.pem", c->folder);
-    snprintf(c->key, sizeof c->key, "%s/own.key", c->folder);
-    snprintf(c->stranger_ca, sizeof c->stranger_ca, "%s/otherca.pem", c->folder);
-    snprintf(c->stranger_cert, sizeof c->stranger_cert, "%s/stranger.pem", c->folder);
-    snprintf(c->stranger_key, sizeof c->stranger_key, "%s/stranger.key", c->folder);
-}
-
-static void remove_certificates(const struct certificates *c)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", c->folder);
-    run(command);
-}
-
-static void use_certificate(struct gateway_side *g, const struct certificates *c)
-{
-    g->config.agents.tls.ca_file = c->ca;
-    g->config.agents.tls.cert_file = c->cert;
-    g->config.agents.tls.key_file = c->key;
 }
 
 static void test_mutual_tls_carries_batches(void **state)
@@ -455,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_without_a_resume_is_not_committed),
         cmocka_unit_test(test_an_oversize_message_ends_its_connection_and_no_other),
         cmocka_unit_test(test_random_bytes_and_silent_connections_do_not_slow_an_agent),
+        cmocka_unit_test(test_silent_tls_connections_do_not_keep_their_descriptors),
         cmocka_unit_test(test_the_clock_of_an_agent_is_shown),
         cmocka_unit_test(test_while_draining_batches_are_put_off_and_the_end_waits_for_those_under_way),
         cmocka_unit_test(test_mutual_tls_carries_batches),

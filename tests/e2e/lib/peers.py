@@ -7,8 +7,11 @@
 
 start() returns when the backend is ready. Where to send: prometheus.write_url, loki.push_url, jaeger.otlp_url (all whole URLs),
 jaeger.otlp_grpc (host:port). `url` is the base for queries (module query). `process` is the child (module process).
+
+    send_trace_by_sdk(url, "shop", spans=3) -> {"trace_id": hex, "spans": [names]}    sent by the OpenTelemetry JavaScript SDK
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +29,16 @@ def built(name):
     if result.returncode != 0:
         fail_missing(f"peer {name} is not built; run tests/peers/build {name}")
     return result.stdout.strip()
+
+
+def send_trace_by_sdk(url, service, spans=3, timeout=60):
+    """One trace over OTLP/HTTP with protobuf; returns when the SDK has its answer, AssertionError when it was not taken.
+    A test that calls it needs: js node."""
+    argv = ["node", os.path.join(_peers, "js", "send-trace.js"), url, service, str(spans)]
+    env = {**os.environ, "NODE_PATH": os.path.join(built("js"), "node_modules")}
+    result = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0 and not result.stderr, f"send-trace.js exit {result.returncode}: {result.stderr}"
+    return json.loads(result.stdout)
 
 
 class _Backend:
@@ -154,7 +167,7 @@ exporters:
 
 
 class Jaeger(_Backend):
-    """Jaeger's v2 program with storage in memory; 60 s of health checks must find every part up."""
+    """Jaeger's v2 program with storage in memory; ready when its health page says that every part is up."""
 
     def __init__(self, name="jaeger"):
         folder = workdir(name)
