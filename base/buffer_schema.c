@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buffer_sql.h"
+#include "base/buffer_vfs.h"
 
 /* How the file is used. secure_delete is ON in Debian's build and nearly doubles what is written. */
 static const char pragmas[] =
@@ -193,7 +194,7 @@ static int check(sqlite3 *db, int64_t *ret_version)
 static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
 {
     sqlite3 *db;
-    int err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
+    int err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
     if (err < 0)
         return err;
     err = buffer_sql_exec(db, pragmas);
