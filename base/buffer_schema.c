@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buffer_sql.h"
+#include "base/buffer_vfs.h"
 
 /* How the file is used. secure_delete is ON in Debian's build and nearly doubles what is written. */
 static const char pragmas[] =
@@ -206,7 +207,7 @@ static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
     sqlite3 *db;
     int err = make_private(path);
     if (err == 0)
-        err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
+        err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
     if (err < 0)
         return err;
     err = buffer_sql_exec(db, pragmas);
