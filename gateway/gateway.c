@@ -13,6 +13,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
+#include "gateway/tap.h"
 #include "gateway/web.h"
 
 enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
@@ -28,6 +29,7 @@ struct gateway {
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
     struct web *web;                         /* owned */
+    struct tap *tap;                         /* owned */
     struct web_parts parts;
     uv_timer_t drain_timer;
     bool drain_timer_is_open;
@@ -105,7 +107,8 @@ static int start_pages(struct gateway *gw)
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
         return tell_failure("web.listen", err, NULL);
-    return 0;
+    err = tap_new(&gw->loop, gw->config.control_socket, gw->buffers, &gw->tap);
+    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
 /* The order is the spec: what is durable first, who fills it last. */
@@ -133,6 +136,7 @@ static void stop(struct gateway *gw)
     if (gw->drain_timer_is_open)
         uv_close((uv_handle_t *)&gw->drain_timer, NULL);
     web_close(gw->web);
+    tap_close(gw->tap);
     receive_close(gw->receive);
     pods_close(gw->pods);
     fanout_stop(gw->fanout, ANSWERS_WAIT_MS);

@@ -79,6 +79,22 @@ void lane_start(struct lane *lane);
  */
 void lane_retire(struct lane *lane);
 
+/* lane_wait: READY again after ms. The body is built anew then, so that waiting requests hold no memory. */
+void lane_wait(struct lane *lane, int64_t ms);
+
+/* lane_settle: every part is answered: cursors, counts and refused records go to the buffer in one
+ * transaction. */
+void lane_settle(struct lane *lane);
+
+/* lane_warn: the buffer failed the lane with a negative errno, and it will try again. */
+void lane_warn(const struct lane *lane, int error);
+
+/* lane_keeps_notes: what it posts is noted before, because a repeat is not harmless. */
+static inline bool lane_keeps_notes(const struct lane *lane)
+{
+    return lane->host->kind == BACKEND_REMOTE_WRITE;
+}
+
 /* lane_is_in_flight: uses one of the backend's lanes. */
 static inline bool lane_is_in_flight(const struct lane *lane)
 {

@@ -2,6 +2,7 @@
 #include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
+#include "gateway/tap_command.h"
 
 static int check(const char *path, struct buf *errors)
 {
@@ -14,6 +15,7 @@ static int check(const char *path, struct buf *errors)
 }
 
 static const struct program_verb verbs[] = {
+    {"tap", TAP_COMMAND_USAGE, tap_command_main},
     {0},
 };
 

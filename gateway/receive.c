@@ -30,6 +30,8 @@ struct receive {
     bool is_draining, is_closed;
     void (*drained)(void *ctx);
     void *drained_ctx;
+    const char *(*went)(void *ctx, const char *origin, enum telemetry signal); /* NULL: not handed over */
+    void *went_ctx;
     uv_timer_t timer; /* gauges; after the close, the burial */
 };
 
@@ -232,12 +234,26 @@ static bool is_sound(const struct batch *batch)
            batch->largest_stream_bytes <= batch->raw_bytes;
 }
 
+/* Handed-over rows of another gateway that drains, too, are not taken any more. */
+static void answer_draining(struct receive *receive, struct desk *desk)
+{
+    const struct batch *batch = desk->batch;
+    if (!receive->went || batch->handed_over) {
+        answer_busy(receive, desk, DRAINING_WAIT_MS, "draining");
+        return;
+    }
+    struct wire_reply reply = {.answer = WIRE_DRAINING};
+    snprintf(reply.next_buffer_id, sizeof reply.next_buffer_id, "%s",
+             receive->went(receive->went_ctx, batch->origin, batch->signal));
+    answer_batch(receive, desk, &reply);
+}
+
 static void serve_batch(struct receive *receive, struct desk *desk)
 {
     struct batch *batch = desk->batch;
     note_origin(receive, desk);
     if (receive->is_draining)
-        answer_busy(receive, desk, DRAINING_WAIT_MS, "draining");
+        answer_draining(receive, desk);
     else if (!may_commit(receive, batch)) {
         struct wire_reply reply = {.answer = WIRE_RESUME_FIRST};
         answer_batch(receive, desk, &reply);
@@ -316,6 +332,11 @@ static void serve_resume(struct receive *receive, struct desk *desk)
     if (!origin || receive->is_draining) {
         struct wire_resume_reply reply = {.answer = WIRE_BUSY, .retry_after_ms = DRAINING_WAIT_MS};
         snprintf(reply.reason, sizeof reply.reason, "%s", origin ? "draining" : "out of memory");
+        if (origin && receive->went) {
+            reply.answer = WIRE_DRAINING;
+            snprintf(reply.next_buffer_id, sizeof reply.next_buffer_id, "%s",
+                     receive->went(receive->went_ctx, origin->name, signal));
+        }
         answer_resume(receive, desk, &reply);
         return;
     }
@@ -453,6 +474,18 @@ void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx)
     receive->drained = done;
     receive->drained_ctx = ctx;
     finish_if_drained(receive);
+}
+
+void receive_set_handed(struct receive *receive,
+                        const char *(*went)(void *ctx, const char *origin, enum telemetry signal), void *ctx)
+{
+    receive->went = went;
+    receive->went_ctx = ctx;
+}
+
+int receive_connections(const struct receive *receive)
+{
+    return door_pipes(receive->door);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

@@ -43,8 +43,16 @@ bool receive_is_open(const struct receive *receive);
 size_t receive_agents(const struct receive *receive, struct receive_agent *agents, size_t most);
 
 /* receive_drain: from now on batches are answered `busy`; done(ctx) when every append under way was answered.
- * With peers, rows are handed over before, as rule 5 has it. */
+ */
 void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx);
+
+/* receive_set_handed: everything is handed over: from now on the answer is `draining`, with the buffer that
+ * went(ctx, origin, signal) names (rule 5). Before, receive_drain. */
+void receive_set_handed(struct receive *receive,
+                        const char *(*went)(void *ctx, const char *origin, enum telemetry signal), void *ctx);
+
+/* receive_connections: agents that are connected now. */
+int receive_connections(const struct receive *receive);
 
 void receive_close(struct receive *receive);
 

@@ -12,7 +12,8 @@
 #include "base/crc32c.h"
 
 #define HEADER "tributary-offsets "
-#define TRAILER_LEN 16 /* "crc32c 01234567\n" */
+#define TRAILER "crc32c %08" PRIx32 "\n"
+#define TRAILER_LEN 16
 
 struct writing {
     struct buf *out;
@@ -35,8 +36,7 @@ int offsets_file_write(struct offsets *offsets, struct buf *out)
     offsets_each(offsets, write_entry, &w);
     if (w.err < 0)
         return w.err;
-    return buf_printf(out, "crc32c %08" PRIx32 "\n",
-                      crc32c((struct bytes){out->ptr + start, out->len - start}));
+    return buf_printf(out, TRAILER, crc32c((struct bytes){out->ptr + start, out->len - start}));
 }
 
 /* Takes a line off *rest into storage. False at the end, or when it is too long or unfinished. */
@@ -72,13 +72,11 @@ static int parse_entry(const char *line, struct offsets *offsets)
 
 static bool is_whole(struct bytes text)
 {
-    uint32_t crc;
-    char trailer[TRAILER_LEN + 1] = "";
+    char trailer[TRAILER_LEN + 1];
     if (text.len <= TRAILER_LEN)
         return false;
-    memcpy(trailer, text.ptr + text.len - TRAILER_LEN, TRAILER_LEN);
-    return sscanf(trailer, "crc32c %8" SCNx32, &crc) == 1 &&
-           crc == crc32c((struct bytes){text.ptr, text.len - TRAILER_LEN});
+    snprintf(trailer, sizeof trailer, TRAILER, crc32c((struct bytes){text.ptr, text.len - TRAILER_LEN}));
+    return memcmp(trailer, text.ptr + text.len - TRAILER_LEN, TRAILER_LEN) == 0;
 }
 
 int offsets_file_parse(struct bytes text, struct offsets *offsets)

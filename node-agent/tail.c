@@ -475,8 +475,9 @@ void tail_close(struct tail *t)
         drop_log(t, 0);
     free(t->logs);
     free(t->folders);
+    tail_watch_close(t->watch); /* ends all its watches; one by one they would take long */
+    t->watch = NULL;
     free_folder(t->root);
-    tail_watch_close(t->watch);
     uv_close((uv_handle_t *)&t->timer, on_closed);
 }
 

@@ -143,8 +143,6 @@ static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_f
     int err = n < 0 ? (int)n : tail_file_check(file);
     if (err == -ESTALE)
         return restart(r, log, file);
-    if (err == 0 && !file->identity)
-        err = tail_file_identify(file, log->name);
     if (err == 0)
         err = take_lines(r, log, file, *budget);
     *budget -= file->pos - before < *budget ? file->pos - before : *budget;
@@ -180,6 +178,10 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         }
         enum tail_result result = TAIL_MORE;
         err = read_block(r, log, file, budget, &result);
+        if (file->pos > 0 && !file->identity && (err == 0 || err == -EMSGSIZE)) {
+            int identity_err = tail_file_identify(file, log->name); /* by a whole line at least */
+            err = identity_err < 0 ? identity_err : err;
+        }
         *ret_result = result == TAIL_WAIT ? TAIL_WAIT : TAIL_DONE;
         if (result != TAIL_MORE || (err == 0 && file->pos == before && file->identity))
             break;

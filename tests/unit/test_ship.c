@@ -44,7 +44,7 @@ static void test_a_gateway_that_never_answers_is_left_after_the_deadline(void **
     (void)state;
     struct world w;
     struct gateway_side g[2] = {0};
-    struct agent_side a = {.feeds = {{.total = 1}}};
+    struct agent_side a = {.config.gateway.ack_deadline_ms = 400, .feeds = {{.total = 1}}};
     world_init(&w);
     gateway_open(&w, &g[0], "tcp://127.0.0.1:0");
     gateway_open(&w, &g[1], "tcp://127.0.0.1:0");
@@ -56,7 +56,7 @@ static void test_a_gateway_that_never_answers_is_left_after_the_deadline(void **
     more(&a, TELEMETRY_METRICS, 1);
     UNTIL(&w, has_all(&a, 2));
     int64_t took_ms = (clock_mono_ns() - begin) / 1000000;
-    assert_in_range(took_ms, 350, 5000);
+    assert_in_range(took_ms, 350, 15000);
     assert_string_equal(a.feeds[0].buffer_id, g[!first].buffers[0]->id);
     assert_int_equal(g[!first].buffers[0]->rows[0].seq, 2); /* the same number at the next one */
     assert_string_equal(ship_gateway(a.ship), g[!first].url);
@@ -74,7 +74,7 @@ static void test_an_only_gateway_that_hung_gets_the_batch_again_under_its_number
     (void)state;
     struct world w;
     struct gateway_side g = {0};
-    struct agent_side a = {.feeds = {{0}, {.total = 1}}};
+    struct agent_side a = {.config.gateway.ack_deadline_ms = 400, .feeds = {{0}, {.total = 1}}};
     world_init(&w);
     gateway_open(&w, &g, "tcp://127.0.0.1:0");
     agent_open(&w, &a, (const char *[]){g.url}, 1);
@@ -100,7 +100,7 @@ static void test_a_batch_dropped_at_a_resume_does_not_give_its_number_away(void 
     (void)state;
     struct world w;
     struct gateway_side g = {0};
-    struct agent_side a = {.feeds = {{0}, {.total = 1}}};
+    struct agent_side a = {.config.gateway.ack_deadline_ms = 400, .feeds = {{0}, {.total = 1}}};
     world_init(&w);
     gateway_open(&w, &g, "tcp://127.0.0.1:0");
     agent_open(&w, &a, (const char *[]){g.url}, 1);

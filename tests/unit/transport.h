@@ -307,7 +307,7 @@ static void agent_open(struct world *w, struct agent_side *a, const char *const 
     a->config.node = "node-a";
     a->config.gateway.addresses = (struct conf_strings){a->addresses, count};
     if (!a->config.gateway.ack_deadline_ms)
-        a->config.gateway.ack_deadline_ms = 400;
+        a->config.gateway.ack_deadline_ms = 20000; /* the machine may be busy */
     if (!a->config.gateway.balance_interval_ms)
         a->config.gateway.balance_interval_ms = 30000;
     if (!a->config.gateway.tls.ca_file)

@@ -1,0 +1,563 @@
+#include "gateway/handover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rendezvous.h"
+#include "proto/link.h"
+#include "proto/peers.h"
+
+enum { TICK_MS = 50, RECONNECT_MIN_MS = 100, RECONNECT_MAX_MS = 2000, BURY_MS = 5, WENT_BUCKETS = 1024 };
+#define MS INT64_C(1000000)
+#define ANSWER_NS (5000 * MS) /* a gateway that has not answered by then is tried again later */
+#define AVOID_NS (1000 * MS)  /* one that is busy or draining */
+#define CONNECT_NS                                                                                           \
+    (2000 * MS) /* before another than the first choice is taken because that one is not up                  \
+                 */
+#define BURY_NS (2000 * MS)
+
+struct went {          /* where an origin's rows of a signal went */
+    struct went *next; /* owned */
+    enum telemetry signal;
+    char buffer_id[64];
+    char origin[BATCH_MAX_ORIGIN + 1];
+};
+
+struct target { /* another gateway */
+    struct peer peer;
+    struct link *link; /* owned */
+    int64_t avoid_until_ns;
+};
+
+struct place { /* in a buffer: all slots before, and of this slot the rows up to `after` */
+    int slot;
+    int64_t after;
+};
+
+struct run {                   /* one signal */
+    struct handover *handover; /* borrowed */
+    enum telemetry signal;
+    size_t backend_count;
+    const char *backends[BUFFER_MAX_BACKENDS];          /* borrowed from the configuration */
+    struct buffer_reader *readers[BUFFER_MAX_BACKENDS]; /* owned */
+    int64_t cursors[BUFFER_MAX_BACKENDS][BUFFER_SLOTS]; /* they stand still */
+    struct place place;                                 /* done up to here */
+    struct buffer_row row;
+    bool is_owed[BUFFER_MAX_BACKENDS]; /* of row */
+    struct buf payload;                /* of row */
+    bool has_row, is_settling, is_done;
+    struct target *asked; /* borrowed; NULL: row is not under way */
+    int64_t asked_ns;
+    char buffer_id[64]; /* that took row */
+    struct buffer_handed handed;
+};
+
+struct handover {
+    struct loop *loop;                   /* borrowed */
+    const struct gateway_config *config; /* borrowed */
+    struct buffer *const *buffers;       /* borrowed */
+    const struct receive *receive;       /* borrowed */
+    struct peers *peers;                 /* owned */
+    struct target targets[PEERS_MAX];
+    size_t target_count;
+    struct run runs[TELEMETRY_COUNT];
+    struct went *went[WENT_BUCKETS]; /* owned chains */
+    uv_timer_t timer;
+    int64_t started_ns, until_ns, bury_until_ns;
+    uint64_t rows, skipped;
+    void (*done)(void *ctx, uint64_t rows_left);
+    void *ctx;
+    bool is_closed;
+};
+
+/* ---- where rows went */
+
+static struct went **went_bucket(struct handover *h, const char *origin)
+{
+    return &h->went[rendezvous_weight("", origin) % WENT_BUCKETS];
+}
+
+static struct went *find_went(struct handover *h, const char *origin, enum telemetry signal)
+{
+    struct went *at = *went_bucket(h, origin);
+    while (at && (at->signal != signal || strcmp(at->origin, origin) != 0))
+        at = at->next;
+    return at;
+}
+
+static void note_went(struct run *run)
+{
+    struct went *went = find_went(run->handover, run->row.origin, run->signal);
+    if (went) {
+        if (strcmp(went->buffer_id, run->buffer_id) != 0)
+            strcpy(went->buffer_id, "several");
+        return;
+    }
+    went = calloc(1, sizeof *went);
+    if (!went)
+        return; /* told as "none held": its agent reads its logs again, nothing is lost */
+    went->signal = run->signal;
+    memcpy(went->buffer_id, run->buffer_id, sizeof went->buffer_id);
+    memcpy(went->origin, run->row.origin, sizeof went->origin);
+    struct went **bucket = went_bucket(run->handover, went->origin);
+    went->next = *bucket;
+    *bucket = went;
+}
+
+const char *handover_went(void *handover, const char *origin, enum telemetry signal)
+{
+    const struct went *went = find_went(handover, origin, signal);
+    return went ? went->buffer_id : "";
+}
+
+/* ---- the other gateways */
+
+static const char *port_of(const char *url)
+{
+    return strrchr(url, ':') + 1;
+}
+
+static bool is_own_port(const struct handover *h, int port)
+{
+    size_t listeners = h->config->agents.listen.count ? h->config->agents.listen.count : 1;
+    for (size_t i = 0; i < listeners; i++)
+        if (receive_port(h->receive, i) == port)
+            return true;
+    return false;
+}
+
+/* Whether the peer is this program: an address of this machine and a port that we listen on. */
+static bool is_self(const struct handover *h, const struct peer *peer)
+{
+    uv_interface_address_t *own;
+    char ip[64], begin[80];
+    int count = 0;
+    bool found = false;
+    if (!is_own_port(h, atoi(port_of(peer->url))) || uv_interface_addresses(&own, &count) < 0)
+        return false;
+    for (int i = 0; i < count && !found; i++) {
+        bool is_v4 = own[i].address.address4.sin_family == AF_INET;
+        if (uv_ip_name((struct sockaddr *)&own[i].address, ip, sizeof ip) < 0)
+            continue;
+        snprintf(begin, sizeof begin, is_v4 ? "://%s:" : "://[%s]:", ip);
+        found = strstr(peer->url, begin) != NULL;
+    }
+    uv_free_interface_addresses(own, count);
+    return found;
+}
+
+static void advance_all(struct handover *h);
+
+static void on_link_event(void *ctx, struct link *link)
+{
+    (void)link;
+    advance_all(ctx);
+}
+
+static void on_down(void *ctx, struct link *link)
+{
+    struct handover *h = ctx;
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        if (h->runs[i].asked && h->runs[i].asked->link == link)
+            h->runs[i].asked = NULL;
+    advance_all(h);
+}
+
+static void on_freed(void *ctx, struct link *link, int channel)
+{
+    (void)link, (void)channel;
+    advance_all(ctx);
+}
+
+static void on_answered(void *ctx, struct link *link, int channel, struct bytes frame);
+
+static void open_target(struct handover *h, const struct peer *peer)
+{
+    const struct tls_files files = {h->config->agents.tls.ca_file, h->config->agents.tls.cert_file,
+                                    h->config->agents.tls.key_file};
+    struct link_options options = {.url = peer->url,
+                                   .tls = &files,
+                                   .server_name = peer->host,
+                                   .reconnect_min_ms = RECONNECT_MIN_MS,
+                                   .reconnect_max_ms = RECONNECT_MAX_MS};
+    struct link_events events = {h, on_link_event, on_down, on_answered, on_freed};
+    struct target *target = &h->targets[h->target_count];
+    char words[512];
+    struct buf errors;
+    buf_init(&errors, 1024);
+    target->peer = *peer;
+    if (link_open(&h->loop->mailbox, &options, events, &target->link, &errors) < 0) {
+        buf_append(&errors, "", 1);
+        log_error("hand-over: no connection is possible", "gateway=%s error=%s", peer->url,
+                  log_quote(errors.len ? (char *)errors.ptr : "", words, sizeof words));
+    }
+    h->target_count++; /* also when it failed, so that it is tried once */
+    buf_fini(&errors);
+}
+
+static void look_for_targets(struct handover *h)
+{
+    struct peer *list = calloc(PEERS_MAX, sizeof *list);
+    size_t count = list ? peers_get(h->peers, h->config->name, list, PEERS_MAX) : 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t known = 0;
+        while (known < h->target_count && strcmp(h->targets[known].peer.url, list[i].url) != 0)
+            known++;
+        if (known == h->target_count && known < PEERS_MAX && !is_self(h, &list[i]))
+            open_target(h, &list[i]);
+    }
+    free(list);
+}
+
+/* The first one of the origin's order of choice that is up. In the beginning connections are still being
+ * made, so the first of all is waited for. */
+static struct target *choose(struct handover *h, const char *origin)
+{
+    struct target *best = NULL;
+    uint64_t best_weight = 0;
+    int64_t now = clock_mono_ns();
+    for (size_t i = 0; i < h->target_count; i++) {
+        struct target *target = &h->targets[i];
+        uint64_t weight = rendezvous_weight(origin, strstr(target->peer.url, "://") + 3);
+        bool is_usable = target->link && target->avoid_until_ns <= now &&
+                         (link_is_up(target->link) || now - h->started_ns < CONNECT_NS);
+        if (is_usable && (!best || weight > best_weight)) {
+            best = target;
+            best_weight = weight;
+        }
+    }
+    return best && link_is_up(best->link) ? best : NULL;
+}
+
+/* ---- rows */
+
+static void finish(struct handover *h, uint64_t rows_left)
+{
+    void (*done)(void *ctx, uint64_t rows_left) = h->done;
+    h->done = NULL;
+    if (done)
+        done(h->ctx, rows_left);
+}
+
+/* The first row after place that is still owed to any backend, and to which ones. Slot by slot, because that
+ * is how the cursors stand. False at the end. */
+static bool find_row(const struct run *run, struct place *place, struct buffer_row *ret_row,
+                     bool *ret_is_owed)
+{
+    for (; place->slot < BUFFER_SLOTS; *place = (struct place){place->slot + 1, 0}) {
+        struct buffer_row rows[BUFFER_MAX_BACKENDS];
+        int64_t first = INT64_MAX;
+        for (size_t i = 0; i < run->backend_count; i++) {
+            int64_t cursor = run->cursors[i][place->slot];
+            int64_t after = cursor > place->after ? cursor : place->after;
+            if (buffer_reader_next(run->readers[i], place->slot, after, &rows[i]) < 0)
+                rows[i].id = INT64_MAX;
+            first = rows[i].id < first ? rows[i].id : first;
+        }
+        for (size_t i = 0; first != INT64_MAX && i < run->backend_count; i++) {
+            ret_is_owed[i] = rows[i].id == first;
+            if (ret_is_owed[i])
+                *ret_row = rows[i];
+        }
+        if (first != INT64_MAX)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t count_left(const struct run *run)
+{
+    struct place place = run->place;
+    struct buffer_row row;
+    bool is_owed[BUFFER_MAX_BACKENDS];
+    uint64_t left = 0;
+    for (; find_row(run, &place, &row, is_owed); place.after = row.id)
+        left++;
+    return left;
+}
+
+static void skip_row(struct run *run, const char *why)
+{
+    log_warn("hand-over: a row stays here", "signal=%s row=%lld origin=%s reason=%s",
+             telemetry_name(run->signal), (long long)run->row.id, run->row.origin, why);
+    run->handover->skipped++;
+    run->place.after = run->row.id;
+    run->has_row = false;
+}
+
+static bool take_row(struct run *run)
+{
+    while (!run->has_row && find_row(run, &run->place, &run->row, run->is_owed)) {
+        buf_clear(&run->payload);
+        run->has_row = true;
+        if (buffer_reader_payload(run->readers[0], run->row.id, &run->payload) < 0)
+            skip_row(run, "unreadable");
+    }
+    return run->has_row;
+}
+
+static int encode(struct run *run, struct buf *head)
+{
+    const struct buffer_row *row = &run->row;
+    struct batch *batch = batch_new(row->origin);
+    int err = batch ? 0 : -ENOMEM;
+    for (size_t i = 0; err == 0 && i < run->backend_count; i++)
+        if (run->is_owed[i])
+            err = batch_add_owed(batch, run->backends[i]);
+    if (err == 0) {
+        batch->boot = row->boot;
+        batch->signal = run->signal;
+        batch->format = row->format;
+        batch->seq = row->seq;
+        batch->records = row->records;
+        batch->raw_bytes = row->raw_bytes;
+        batch->largest_stream_bytes = row->largest_stream_bytes;
+        batch->earliest_ns = row->earliest_ns;
+        batch->latest_ns = row->latest_ns;
+        batch->sent_at_ns = clock_wall_ns();
+        batch->crc = row->crc;
+        batch->handed_over = true;
+        batch->payload = buf_bytes(&run->payload); /* borrowed: no release */
+        err = wire_encode_batch_head(batch, head);
+    }
+    batch_free(batch);
+    return err;
+}
+
+static void send_row(struct run *run, struct target *target)
+{
+    struct buf head;
+    buf_init(&head, 64 * 1024);
+    int err = encode(run, &head);
+    if (err == 0)
+        err = link_request(target->link, (int)run->signal, buf_bytes(&head), buf_bytes(&run->payload));
+    buf_fini(&head);
+    if (err < 0)
+        return; /* tried again at the next event or tick */
+    run->asked = target;
+    run->asked_ns = clock_mono_ns();
+}
+
+static void advance(struct run *run)
+{
+    struct handover *h = run->handover;
+    if (run->is_done || run->asked || run->is_settling || h->is_closed)
+        return;
+    if (!take_row(run)) {
+        run->is_done = true;
+        return;
+    }
+    struct target *target = choose(h, run->row.origin);
+    if (target && link_can_take(target->link, (int)run->signal))
+        send_row(run, target);
+}
+
+static void advance_all(struct handover *h)
+{
+    bool is_done = true;
+    for (int i = 0; i < TELEMETRY_COUNT; i++) {
+        advance(&h->runs[i]);
+        is_done &= h->runs[i].is_done;
+    }
+    if (is_done)
+        finish(h, h->skipped);
+}
+
+static void on_handed(struct letter *letter)
+{
+    struct run *run = (struct run *)((char *)letter - offsetof(struct run, handed.letter));
+    run->is_settling = false;
+    if (run->handover->is_closed)
+        return;
+    if (run->handed.error < 0)
+        skip_row(run, "not settled");
+    else {
+        note_went(run);
+        run->handover->rows++;
+        run->place.after = run->row.id;
+        run->has_row = false;
+    }
+    advance_all(run->handover);
+}
+
+static void settle(struct run *run, const struct wire_reply *reply)
+{
+    memcpy(run->buffer_id, reply->buffer_id, sizeof run->buffer_id);
+    run->is_settling = true;
+    run->handed = (struct buffer_handed){
+        .letter.open = on_handed, .reply_to = &run->handover->loop->mailbox, .row_id = run->row.id};
+    buffer_hand_over(run->handover->buffers[run->signal], &run->handed);
+}
+
+static void on_answered(void *ctx, struct link *link, int channel, struct bytes frame)
+{
+    struct handover *h = ctx;
+    struct run *run = &h->runs[channel];
+    struct target *asked = run->asked;
+    struct wire_reply reply;
+    if (!asked || asked->link != link)
+        return;
+    run->asked = NULL;
+    if (wire_decode_reply(frame, &reply) < 0)
+        reply.answer = WIRE_UNKNOWN;
+    switch (reply.answer) {
+    case WIRE_COMMITTED:
+        settle(run, &reply);
+        return;
+    case WIRE_REFUSED:
+        skip_row(run, "refused");
+        break;
+    case WIRE_BUSY:
+    case WIRE_DRAINING:
+    case WIRE_RESUME_FIRST:
+    case WIRE_UNKNOWN:
+        asked->avoid_until_ns = clock_mono_ns() + AVOID_NS;
+        break;
+    }
+    advance_all(h);
+}
+
+/* ---- life cycle */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct handover *h = timer->data;
+    int64_t now = clock_mono_ns();
+    uint64_t left = h->skipped;
+    look_for_targets(h);
+    for (int i = 0; i < TELEMETRY_COUNT; i++) {
+        struct run *run = &h->runs[i];
+        if (run->asked && now - run->asked_ns > ANSWER_NS) {
+            run->asked->avoid_until_ns = now + ANSWER_NS;
+            struct link *hung = run->asked->link;
+            link_drop(hung);
+            on_down(h, hung);
+        }
+    }
+    advance_all(h);
+    if (now < h->until_ns || !h->done)
+        return;
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        left += count_left(&h->runs[i]);
+    finish(h, left);
+}
+
+static void on_peers(void *ctx)
+{
+    look_for_targets(ctx);
+}
+
+static void close_readers(struct handover *h)
+{
+    for (int i = 0; i < TELEMETRY_COUNT; i++) {
+        for (size_t j = 0; j < h->runs[i].backend_count; j++)
+            buffer_reader_close(h->runs[i].readers[j]);
+        h->runs[i].backend_count = 0;
+    }
+}
+
+static int open_run(struct handover *h, enum telemetry signal)
+{
+    const struct conf_list *backends = &gateway_config_signal(h->config, (int)signal)->backends;
+    const struct gateway_backend_config *items = backends->items;
+    struct run *run = &h->runs[signal];
+    run->handover = h;
+    run->signal = signal;
+    buf_init(&run->payload, (size_t)h->config->agents.max_message_bytes);
+    for (size_t i = 0; i < backends->count && i < BUFFER_MAX_BACKENDS; i++) {
+        int err = buffer_reader_open(h->buffers[signal], items[i].name, &run->readers[i]);
+        if (err < 0)
+            return err;
+        run->backends[i] = items[i].name;
+        run->backend_count = i + 1;
+        err = buffer_reader_cursors(run->readers[i], run->cursors[i]);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static void free_handover(struct handover *h)
+{
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        buf_fini(&h->runs[i].payload);
+    for (size_t i = 0; i < WENT_BUCKETS; i++)
+        while (h->went[i]) {
+            struct went *next = h->went[i]->next;
+            free(h->went[i]);
+            h->went[i] = next;
+        }
+    free(h);
+}
+
+int handover_new(struct loop *loop, const struct gateway_config *config,
+                 struct buffer *const buffers[TELEMETRY_COUNT], const struct receive *receive,
+                 int64_t timeout_ms, void (*done)(void *ctx, uint64_t rows_left), void *ctx,
+                 struct handover **ret_handover, struct buf *errors)
+{
+    struct handover *h = calloc(1, sizeof *h);
+    if (!h)
+        return -ENOMEM;
+    h->loop = loop;
+    h->config = config;
+    h->buffers = buffers;
+    h->receive = receive;
+    h->done = done;
+    h->ctx = ctx;
+    h->started_ns = clock_mono_ns();
+    h->until_ns = h->started_ns + timeout_ms * MS;
+    int err = 0;
+    for (int i = 0; err == 0 && i < TELEMETRY_COUNT; i++)
+        err = open_run(h, (enum telemetry)i);
+    if (err == 0)
+        err = peers_new(&loop->uv, &config->peers, on_peers, h, &h->peers, errors);
+    if (err < 0) {
+        close_readers(h);
+        free_handover(h);
+        return err;
+    }
+    uv_timer_init(&loop->uv, &h->timer);
+    h->timer.data = h;
+    uv_timer_start(&h->timer, on_tick, 0, TICK_MS);
+    *ret_handover = h;
+    return 0;
+}
+
+uint64_t handover_rows(const struct handover *handover)
+{
+    return handover->rows;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free_handover(handle->data);
+}
+
+/* Letters of closed links and of a row being settled are still to be opened. */
+static void on_bury(uv_timer_t *timer)
+{
+    struct handover *h = timer->data;
+    bool is_settling = false;
+    mailbox_drain(&h->loop->mailbox);
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        is_settling |= h->runs[i].is_settling;
+    if (!is_settling && (link_closing() == 0 || clock_mono_ns() > h->bury_until_ns))
+        uv_close((uv_handle_t *)timer, on_timer_closed);
+}
+
+void handover_close(struct handover *handover)
+{
+    if (!handover)
+        return;
+    handover->is_closed = true;
+    handover->done = NULL;
+    close_readers(handover);
+    peers_close(handover->peers);
+    for (size_t i = 0; i < handover->target_count; i++)
+        link_close(handover->targets[i].link);
+    handover->bury_until_ns = clock_mono_ns() + BURY_NS;
+    uv_timer_start(&handover->timer, on_bury, 0, BURY_MS);
+}
