@@ -20,8 +20,7 @@ void node_metrics_free(struct node_metrics *metrics)
 
 int node_metrics_new(const struct agent_config *config, struct buf *errors, struct node_metrics **ret_metrics)
 {
-    int err =
-        collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
+    int err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
     if (err < 0)
         return err;
     struct node_metrics *metrics = calloc(1, sizeof *metrics);

@@ -8,12 +8,21 @@
 
 #include "node-agent/collector_flags.h"
 
-enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 2000, HEAP_LIMIT_KIB = 1024, EXPRESSION_BYTES = 65536 };
+enum {
+    MATCH_LIMIT = 100000,
+    DEPTH_LIMIT = 2000,
+    HEAP_LIMIT_KIB = 1024,
+    EXPRESSION_BYTES = 65536,
+    SEEN_SLOTS = 2048,
+    SEEN_MAX = 1536
+};
 
 struct pattern {
-    pcre2_code *code;          /* owned */
-    pcre2_match_data *match;   /* owned */
-    pcre2_match_context *ctx;  /* owned */
+    pcre2_code *code;         /* owned */
+    pcre2_match_data *match;  /* owned */
+    pcre2_match_context *ctx; /* owned */
+    uint64_t *seen;           /* owned; hash table, the lowest bit is the answer; 0: free */
+    size_t seen_count;
 };
 
 void pattern_free(struct pattern *pattern)
@@ -23,6 +32,7 @@ void pattern_free(struct pattern *pattern)
     pcre2_code_free(pattern->code);
     pcre2_match_data_free(pattern->match);
     pcre2_match_context_free(pattern->ctx);
+    free(pattern->seen);
     free(pattern);
 }
 
@@ -47,10 +57,10 @@ int pattern_new(const char *expression, struct pattern **ret_pattern)
     struct pattern *pattern = calloc(1, sizeof *pattern);
     if (!pattern)
         return -ENOMEM;
-    pattern->code = pcre2_compile((PCRE2_SPTR)expression, len,
-                                  PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY |
-                                      PCRE2_NEVER_BACKSLASH_C,
-                                  &error, &offset, NULL);
+    pattern->code =
+        pcre2_compile((PCRE2_SPTR)expression, len,
+                      PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
+                      &error, &offset, NULL);
     int err = pattern->code ? set_limits(pattern) : error == PCRE2_ERROR_HEAP_FAILED ? -ENOMEM : -EINVAL;
     if (err < 0)
         pattern_free(pattern);
@@ -63,6 +73,28 @@ bool pattern_matches(struct pattern *pattern, struct bytes text)
 {
     const char *ptr = text.len ? (const char *)text.ptr : "";
     return pcre2_match(pattern->code, (PCRE2_SPTR)ptr, text.len, 0, 0, pattern->match, pattern->ctx) >= 0;
+}
+
+bool pattern_matches_again(struct pattern *pattern, struct bytes text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ text.ptr[i]) * UINT64_C(0x100000001b3);
+    hash = (hash | 2) & ~UINT64_C(1);
+    if (!pattern->seen)
+        pattern->seen = calloc(SEEN_SLOTS, sizeof *pattern->seen);
+    size_t at = (hash >> 32) % SEEN_SLOTS;
+    while (pattern->seen && pattern->seen[at]) {
+        if ((pattern->seen[at] & ~UINT64_C(1)) == hash)
+            return pattern->seen[at] & 1;
+        at = (at + 1) % SEEN_SLOTS;
+    }
+    bool answer = pattern_matches(pattern, text);
+    if (pattern->seen && pattern->seen_count < SEEN_MAX) {
+        pattern->seen[at] = hash | answer;
+        pattern->seen_count++;
+    }
+    return answer;
 }
 
 int pattern_filter_init(struct pattern_filter *filter, const struct agent_config *config,

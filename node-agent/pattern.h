@@ -17,6 +17,10 @@ void pattern_free(struct pattern *pattern); /* NULL is fine */
 
 bool pattern_matches(struct pattern *pattern, struct bytes text);
 
+/* pattern_matches_again: the same where the same texts are asked about over and over: remembers the answers
+ * of about 1500 texts, by their hash. */
+bool pattern_matches_again(struct pattern *pattern, struct bytes text);
+
 /* What an exclude and an include flag leave over; zeroed it leaves everything. */
 struct pattern_filter {
     struct pattern *include, *exclude; /* owned; NULL: none */

@@ -32,6 +32,7 @@ void sysfs_names_fini(struct sysfs_names *names);
 bool sysfs_exists(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* sysfs_link_name: the last part of what the link points to. */
-int sysfs_link_name(char *storage, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int sysfs_link_name(char *storage, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -351,8 +351,8 @@ static int update(void *ctx, struct metric_sink *sink)
 }
 
 const struct collector collector_cpu = {.name = "cpu",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                        .enabled_by_default = true,
+                                        .start = start,
+                                        .update = update,
+                                        .stop = stop,
+                                        .blocks = false};

@@ -316,9 +316,9 @@ static int update(void *ctx, struct metric_sink *sink)
 static const char *const flags[] = {"diskstats.device-include=~", "diskstats.device-exclude=~", NULL};
 
 const struct collector collector_diskstats = {.name = "diskstats",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false,
-    .flags = flags};
+                                              .enabled_by_default = true,
+                                              .start = start,
+                                              .update = update,
+                                              .stop = stop,
+                                              .blocks = false,
+                                              .flags = flags};

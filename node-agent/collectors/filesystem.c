@@ -307,9 +307,9 @@ static const char *const flags[] = {"filesystem.mount-points-include=~",
                                     NULL};
 
 const struct collector collector_filesystem = {.name = "filesystem",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = true,
-    .flags = flags};
+                                               .enabled_by_default = true,
+                                               .start = start,
+                                               .update = update,
+                                               .stop = stop,
+                                               .blocks = true,
+                                               .flags = flags};

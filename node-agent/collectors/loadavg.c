@@ -32,8 +32,8 @@ static void stop(void *state)
 }
 
 const struct collector collector_loadavg = {.name = "loadavg",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                            .enabled_by_default = true,
+                                            .start = start,
+                                            .update = update,
+                                            .stop = stop,
+                                            .blocks = false};

@@ -110,8 +110,8 @@ static void stop(void *state)
 }
 
 const struct collector collector_meminfo = {.name = "meminfo",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                            .enabled_by_default = true,
+                                            .start = start,
+                                            .update = update,
+                                            .stop = stop,
+                                            .blocks = false};

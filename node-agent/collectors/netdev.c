@@ -216,8 +216,8 @@ static int update(void *ctx, struct metric_sink *sink)
 }
 
 const struct collector collector_netdev = {.name = "netdev",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                           .enabled_by_default = true,
+                                           .start = start,
+                                           .update = update,
+                                           .stop = stop,
+                                           .blocks = false};

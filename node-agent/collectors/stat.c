@@ -56,8 +56,8 @@ static void stop(void *state)
 }
 
 const struct collector collector_stat = {.name = "stat",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                         .enabled_by_default = true,
+                                         .start = start,
+                                         .update = update,
+                                         .stop = stop,
+                                         .blocks = false};

@@ -113,8 +113,8 @@ static void stop(void *state)
 }
 
 const struct collector collector_time = {.name = "time",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                         .enabled_by_default = true,
+                                         .start = start,
+                                         .update = update,
+                                         .stop = stop,
+                                         .blocks = false};

@@ -31,8 +31,8 @@ static void stop(void *state)
 }
 
 const struct collector collector_uname = {.name = "uname",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false};
+                                          .enabled_by_default = true,
+                                          .start = start,
+                                          .update = update,
+                                          .stop = stop,
+                                          .blocks = false};

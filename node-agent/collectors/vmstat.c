@@ -57,7 +57,7 @@ static int update(void *ctx, struct metric_sink *sink)
     int err = procfile_read(state->file, &text);
     while (err == 0 && text_line(&text, &line)) {
         err = text_field(&line, &name) && text_field(&line, &field) ? text_double(field, &value) : -EINVAL;
-        if (err == 0 && pattern_matches(state->fields, name))
+        if (err == 0 && pattern_matches_again(state->fields, name))
             emit(sink, name, value);
     }
     return err;
@@ -66,9 +66,9 @@ static int update(void *ctx, struct metric_sink *sink)
 static const char *const flags[] = {"vmstat.fields=~", NULL};
 
 const struct collector collector_vmstat = {.name = "vmstat",
-    .enabled_by_default = true,
-    .start = start,
-    .update = update,
-    .stop = stop,
-    .blocks = false,
-    .flags = flags};
+                                           .enabled_by_default = true,
+                                           .start = start,
+                                           .update = update,
+                                           .stop = stop,
+                                           .blocks = false,
+                                           .flags = flags};
