@@ -86,6 +86,8 @@ int nng_leave(nng_socket socket, int timeout_ms)
 
 /* ---- watching */
 
+enum { LEAVE_TOLD_MS = 500 };
+
 struct nng_watch {
     struct loop *loop; /* borrowed */
     uv_timer_t timer;
@@ -180,6 +182,6 @@ void nng_watch_close(struct nng_watch *watch)
     if (!watch)
         return;
     if (watch->is_told)
-        watch->deadline_ms = 0; /* it is known that waiting is in vain */
+        watch->deadline_ms = LEAVE_TOLD_MS; /* waiting is most likely in vain */
     uv_close((uv_handle_t *)&watch->timer, on_timer_closed);
 }
