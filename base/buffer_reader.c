@@ -81,7 +81,7 @@ static int find_backend(struct buffer_reader *reader, const char *backend)
 
 static int open_db(struct buffer_reader *reader, const char *backend)
 {
-    int err = buffer_sql_open(reader->buffer->path, SQLITE_OPEN_READWRITE, &reader->db);
+    int err = buffer_sql_open(reader->buffer->path, SQLITE_OPEN_READWRITE, NULL, &reader->db);
     if (err == 0)
         err = buffer_sql_exec(reader->db,
                               "PRAGMA query_only=ON; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"

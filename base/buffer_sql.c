@@ -32,10 +32,10 @@ int buffer_sql_errno(int code)
     }
 }
 
-int buffer_sql_open(const char *path, int flags, sqlite3 **ret_db)
+int buffer_sql_open(const char *path, int flags, const char *vfs, sqlite3 **ret_db)
 {
     sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, vfs);
     if (code != SQLITE_OK) {
         sqlite3_close(db);
         return buffer_sql_errno(code);

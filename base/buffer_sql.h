@@ -17,8 +17,9 @@ enum { BUFFER_SQL_BUSY_MS = 5000 };
  * SQLITE_DONE. */
 int buffer_sql_errno(int code);
 
-/* buffer_sql_open: flags as sqlite3_open_v2 has them. On failure nothing is open. */
-int buffer_sql_open(const char *path, int flags, sqlite3 **ret_db);
+/* buffer_sql_open: flags and vfs (NULL: SQLite's default) as sqlite3_open_v2 has them. On failure nothing is
+ * open. */
+int buffer_sql_open(const char *path, int flags, const char *vfs, sqlite3 **ret_db);
 
 /* buffer_sql_exec: runs text, which may hold several statements. */
 int buffer_sql_exec(sqlite3 *db, const char *text);

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 
-enum { LAG_TICK_MS = 1000 };
+enum { LAG_TICK_MS = 1000, TRIM_TICKS = MEMORY_TRIM_MS / LAG_TICK_MS };
 
 static void wake_loop(void *ctx)
 {
@@ -40,6 +41,10 @@ static void on_lag_tick(uv_timer_t *timer)
     struct loop *loop = timer->data;
     int64_t now = clock_mono_ns();
     loop->lag_ns = now > loop->lag_due_ns ? now - loop->lag_due_ns : 0;
+    if (++loop->ticks % TRIM_TICKS == 0) {
+        memory_trim();
+        now = clock_mono_ns(); /* trimming is not lag */
+    }
     loop->lag_due_ns = now + (int64_t)LAG_TICK_MS * 1000000;
 }
 
@@ -60,6 +65,7 @@ static int start_signals(struct loop *loop)
 int loop_init(struct loop *loop, struct loop_callbacks callbacks)
 {
     *loop = (struct loop){.callbacks = callbacks};
+    memory_init();
     int err = uv_loop_init(&loop->uv);
     if (err < 0)
         return err;

@@ -1,7 +1,8 @@
 /* loop.h - a program's one event loop: libuv, signals, the mailbox into it, its own lag.
  *
  * Everything of the protocols runs on it. SIGTERM and SIGINT call on_stop once (a second one ends the program
- * at once with 128 + signal), SIGHUP calls on_reload. SIGPIPE is ignored.
+ * at once with 128 + signal), SIGHUP calls on_reload. SIGPIPE is ignored. Memory that is not in use goes back
+ * to the system every few seconds (memory.h).
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -24,6 +25,7 @@ struct loop {
     uv_timer_t lag_timer;
     int64_t lag_ns; /* how late the last lag tick was; read on the loop, for the own metrics */
     int64_t lag_due_ns;
+    unsigned ticks;
     int stopping;
     struct loop_callbacks callbacks;
 };

@@ -192,8 +192,9 @@ static void report(struct sender *senders, int count, double seconds)
         bytes += senders[i].bytes;
     }
     qsort(all, batches, sizeof *all, compare);
-    printf("batches_per_s %.1f compressed_mb_per_s %.1f raw_mb_per_s %.1f compressed_bytes %llu batches %llu "
-           "p50_ms %.2f p99_ms %.2f\n",
+    printf("blast batches_per_s=%.1f compressed_mb_per_s=%.1f raw_mb_per_s=%.1f compressed_bytes=%llu "
+           "batches=%llu "
+           "p50_ms=%.2f p99_ms=%.2f\n",
            (double)batches / seconds, (double)bytes / seconds / 1e6,
            (double)batches * (double)raw_bytes / seconds / 1e6, (unsigned long long)bytes,
            (unsigned long long)batches, batches ? (double)all[batches / 2] / 1e6 : 0,

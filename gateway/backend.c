@@ -1,6 +1,7 @@
 #include "gateway/backend.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct backend {
     struct lane *lanes[BUFFER_SLOTS]; /* owned; each holds a slot at least */
     size_t lane_count;
     bool fast_is_next; /* with one lane, slow and new requests take turns */
+    int64_t busy_ns;   /* when there was a request last; 0: and its memory was given back since */
     int64_t look_ns;   /* after a read error: not before */
     pthread_t thread;
     bool has_thread;
@@ -186,6 +188,19 @@ static bool wind_down(struct backend *b, int64_t deadline_ns)
     return b->lane_count == 0;
 }
 
+/* The bodies of a busy time are freed, but the allocator keeps their memory: it is given back when it is
+ * quiet. */
+static void give_memory_back(struct backend *b)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (b->lane_count)
+        b->busy_ns = now_ns;
+    else if (b->busy_ns && now_ns - b->busy_ns >= (int64_t)MOST_WAIT_MS * MS) {
+        malloc_trim(0);
+        b->busy_ns = 0;
+    }
+}
+
 static void *run(void *ctx)
 {
     struct backend *b = ctx;
@@ -200,6 +215,7 @@ static void *run(void *ctx)
             start_requests(b);
             sender_run(b->host.sender); /* what was started goes out now */
         }
+        give_memory_back(b);
         sender_wait(b->host.sender, stop_ns ? STOP_WAIT_MS : choose_timeout_ms(b));
     }
 }

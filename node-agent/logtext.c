@@ -50,15 +50,16 @@ static int character_len(const uint8_t *p, size_t len)
 static size_t valid_len(const uint8_t *p, size_t len)
 {
     size_t n = 0;
-    for (;;) {
+    while (n < len) {
         n += ascii_len(p + n, len - n);
         if (n == len)
-            return n;
+            break;
         int c = character_len(p + n, len - n);
         if (c < 0)
-            return n;
+            break;
         n += (size_t)c;
     }
+    return n;
 }
 
 bool logtext_is_utf8(struct bytes text)

@@ -119,7 +119,8 @@ static uint8_t *write_entry(uint8_t *at, int64_t time_ns, struct bytes text)
     at = pb_write_varint(at, nanos);
     *at++ = LINE << 3 | PB_LEN;
     at = pb_write_varint(at, text.len);
-    memcpy(at, text.ptr, text.len);
+    if (text.len)
+        memcpy(at, text.ptr, text.len);
     return at + text.len;
 }
 

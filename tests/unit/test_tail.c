@@ -1,0 +1,647 @@
+/* The log source in single situations, on a real folder and a real loop. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/pb.h"
+#include "base/snap.h"
+#include "node-agent/logs.h"
+#include "node-agent/logtext.h"
+#include "node-agent/metrics.h"
+
+#define POD "demo_web-1_uid-1/web"
+
+struct fixture {
+    char root[64], pods[96], state[96];
+    struct agent_config config;
+    struct loop loop;
+    struct stats *stats;
+    struct logs *logs;
+    struct ship_source source;
+    uint64_t seq;
+    const char *buffer;
+    char got[1 << 20]; /* "stream|text\n" of everything sent */
+    int64_t times[1024];
+    int count;
+};
+
+static int wakes;
+void ship_wake(struct ship *ship, enum telemetry signal)
+{
+    (void)ship;
+    (void)signal;
+    wakes++;
+}
+
+static void path_of(const struct fixture *f, const char *name, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s", f->pods, name);
+}
+
+static void make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
+        mkdir(part, 0755);
+    }
+}
+
+static void put_bytes(const struct fixture *f, const char *name, const char *text, size_t len)
+{
+    char path[PATH_MAX];
+    path_of(f, name, path);
+    make_folders(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    close(fd);
+}
+
+/* A CRI line, age_s seconds old. */
+static void put_aged(const struct fixture *f, const char *name, const char *rest, int64_t age_s)
+{
+    static int64_t last_ns;
+    int64_t now_ns = clock_wall_ns();
+    last_ns = now_ns > last_ns ? now_ns : last_ns + 1;
+    time_t seconds = (time_t)(last_ns / 1000000000 - age_s);
+    struct tm tm;
+    char *line;
+    char second[32];
+    strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    int len = asprintf(&line, "%s.%09dZ %s\n", second, (int)(last_ns % 1000000000), rest);
+    assert_true(len > 0);
+    put_bytes(f, name, line, (size_t)len);
+    free(line);
+}
+
+static void put(const struct fixture *f, const char *name, const char *rest)
+{
+    put_aged(f, name, rest, 0);
+}
+
+static void start(struct fixture *f)
+{
+    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED};
+    assert_int_equal(uv_loop_init(&f->loop.uv), 0);
+    assert_int_equal(logs_new(&f->loop, &f->config, f->stats, &f->logs), 0);
+    logs_set_waits(f->logs, 0, 3600 * 1000);
+    f->source = logs_source(f->logs);
+    f->seq = 0;
+    snprintf(resumed.buffer_id, sizeof resumed.buffer_id, "%s", f->buffer);
+    f->source.resumed(f->source.ctx, &resumed, false, NULL);
+}
+
+static void stop(struct fixture *f)
+{
+    logs_close(f->logs);
+    uv_run(&f->loop.uv, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop.uv), 0);
+    f->logs = NULL;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    strcpy(f->root, "/tmp/test_tail.XXXXXX");
+    if (!mkdtemp(f->root))
+        return -1;
+    snprintf(f->pods, sizeof f->pods, "%s/pods", f->root);
+    snprintf(f->state, sizeof f->state, "%s/state", f->root);
+    f->config.node = "node-1";
+    f->config.state_folder = f->state;
+    f->config.logs.root = f->pods;
+    f->config.logs.max_line_bytes = 4096;
+    f->config.logs.batch_raw_bytes = 64 * 1024;
+    f->config.logs.rescan_ms = 60000;
+    f->buffer = "buffer-1";
+    f->stats = agent_metrics_new();
+    mkdir(f->pods, 0755);
+    *state = f;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f->logs)
+        stop(f);
+    stats_free(f->stats);
+    nftw(f->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+static void note_entry(struct fixture *f, const char *stream, struct bytes entry)
+{
+    struct pb_field field, t;
+    size_t used = strlen(f->got);
+    while (pb_next(&entry, &field) > 0) {
+        if (field.number == 2) {
+            snprintf(f->got + used, sizeof f->got - used, "%s|%.*s\n", stream, (int)field.bytes.len,
+                     (const char *)field.bytes.ptr);
+            continue;
+        }
+        int64_t ns = 0;
+        while (pb_next(&field.bytes, &t) > 0)
+            ns += t.number == 1 ? (int64_t)t.value * 1000000000 : (int64_t)t.value;
+        f->times[f->count++] = ns;
+    }
+}
+
+static void note_batch(struct fixture *f, const struct batch *batch)
+{
+    struct buf raw;
+    struct pb_field field, g;
+    buf_init(&raw, 8 << 20);
+    assert_int_equal(snap_uncompress(batch->payload, &raw), 0);
+    for (struct bytes rest = buf_bytes(&raw); pb_next(&rest, &field) > 0;) {
+        char stream[32] = "";
+        for (struct bytes in = field.bytes; pb_next(&in, &g) > 0;) {
+            if (g.number == 2) {
+                note_entry(f, stream, g.bytes);
+                continue;
+            }
+            const char *at = memmem(g.bytes.ptr, g.bytes.len, "stream=\"", 8);
+            assert_non_null(at);
+            sscanf(at, "stream=\"%31[^\"]", stream);
+        }
+    }
+    buf_fini(&raw);
+}
+
+/* Seals one batch and has it committed, but not delivered. False: there was nothing. */
+static bool take_one(struct fixture *f)
+{
+    struct batch *batch;
+    if (f->source.seal(f->source.ctx, &batch) < 0)
+        return false;
+    struct wire_reply reply = {.answer = WIRE_COMMITTED};
+    snprintf(reply.buffer_id, sizeof reply.buffer_id, "%s", f->buffer);
+    batch->seq = ++f->seq;
+    note_batch(f, batch);
+    f->source.committed(f->source.ctx, batch, &reply);
+    batch_free(batch);
+    return true;
+}
+
+static void take_all(struct fixture *f)
+{
+    logs_rescan(f->logs);
+    while (take_one(f))
+        ;
+    logs_rescan(f->logs); /* tidies */
+}
+
+static void expect(struct fixture *f, const char *got)
+{
+    take_all(f);
+    assert_string_equal(f->got, got);
+}
+
+static int64_t dropped(struct fixture *f, const char *cause)
+{
+    return stats_get(stats_cell(f->stats, AGENT_DROPPED_RECORDS, "logs", cause));
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* ---- */
+
+static void test_tail_joins_parts_of_each_stream(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout P one-");
+    put(f, POD "/0.log", "stderr F other");
+    put(f, POD "/0.log", "stdout P two-");
+    start(f);
+    expect(f, "stderr|other\n");
+    put(f, POD "/0.log", "stdout F three");
+    expect(f, "stderr|other\nstdout|one-two-three\n");
+}
+
+static void test_tail_sends_empty_lines(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout F ");
+    put(f, POD "/0.log", "stdout P ");
+    put(f, POD "/0.log", "stdout F ");
+    start(f);
+    expect(f, "stdout|\nstdout|\n");
+}
+
+static void test_tail_does_not_repeat_a_stream_that_is_ahead_of_an_open_line(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout P one-");
+    put(f, POD "/0.log", "stderr F other");
+    start(f);
+    expect(f, "stderr|other\n");
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    put(f, POD "/0.log", "stdout F two");
+    start(f);
+    expect(f, "stderr|other\nstdout|one-two\n");
+}
+
+static void test_tail_sends_a_line_that_stays_open(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout P no newline");
+    start(f);
+    expect(f, "");
+    logs_set_waits(f->logs, 0, 0);
+    expect(f, "stdout|no newline\n");
+}
+
+static void test_tail_sends_an_open_line_when_the_container_has_restarted(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout P no newline");
+    start(f);
+    expect(f, "");
+    put(f, POD "/1.log", "stdout F again");
+    take_all(f);
+    assert_non_null(strstr(f->got, "stdout|no newline\n"));
+    assert_non_null(strstr(f->got, "stdout|again\n"));
+}
+
+static void test_tail_joins_a_line_cut_by_a_rotation(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log.20260101-000000", "stdout P one-");
+    put(f, POD "/0.log", "stdout F two");
+    start(f);
+    expect(f, "stdout|one-two\n");
+}
+
+static void test_tail_reads_rotated_files_first(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log.20260101-000000", "stdout F 1");
+    put(f, POD "/0.log.20260101-000005", "stdout F 2");
+    put(f, POD "/0.log", "stdout F 3");
+    put_bytes(f, POD "/0.log.20250101-000000.gz", "\x1f\x8b", 2);
+    start(f);
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+}
+
+static void rename_live(const struct fixture *f, const char *to)
+{
+    char from[PATH_MAX], path[PATH_MAX];
+    path_of(f, POD "/0.log", from);
+    path_of(f, to, path);
+    assert_int_equal(rename(from, path), 0);
+}
+
+static void test_tail_reads_a_renamed_file_to_its_end(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    put(f, POD "/0.log", "stdout F 2");
+    rename_live(f, POD "/0.log.20260101-000000");
+    put(f, POD "/0.log.20260101-000000", "stdout F 3");
+    put(f, POD "/0.log", "stdout F 4");
+    expect(f, "stdout|1\nstdout|2\nstdout|3\nstdout|4\n");
+}
+
+static void test_tail_takes_a_reused_inode_for_another_file(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    rename_live(f, POD "/0.log.20260101-000000");
+    put(f, POD "/0.log", "stdout F 2");
+    expect(f, "stdout|1\nstdout|2\n");
+    /* The same inode comes back: content replaced in place, under the live name. */
+    path_of(f, POD "/0.log", path);
+    unlink(path);
+    path_of(f, POD "/0.log.20260101-000000", path);
+    assert_int_equal(truncate(path, 0), 0);
+    char live[PATH_MAX];
+    path_of(f, POD "/0.log", live);
+    assert_int_equal(rename(path, live), 0);
+    put(f, POD "/0.log", "stdout F 3");
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+}
+
+static void test_tail_starts_over_when_a_file_is_truncated(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    put(f, POD "/0.log", "stdout F 2");
+    start(f);
+    expect(f, "stdout|1\nstdout|2\n");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    put(f, POD "/0.log", "stdout F 3"); /* seen with another first line, though it may be as long */
+    put(f, POD "/0.log", "stdout F 4");
+    put(f, POD "/0.log", "stdout F 5");
+    expect(f, "stdout|1\nstdout|2\nstdout|3\nstdout|4\nstdout|5\n");
+}
+
+static void test_tail_passes_over_the_hole_that_a_truncation_leaves(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(truncate(path, 3000), 0);
+    put(f, POD "/0.log", "stdout F 2");
+    expect(f, "stdout|1\nstdout|2\n");
+}
+
+static void test_tail_keeps_a_deleted_file_until_it_is_committed(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    int before = open_descriptors();
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    int without = open_descriptors();
+    put(f, POD "/0.log", "stdout F 2");
+    path_of(f, POD "/0.log", path);
+    unlink(path);
+    logs_rescan(f->logs);
+    assert_int_equal(open_descriptors(), without);
+    expect(f, "stdout|1\nstdout|2\n");
+    assert_int_equal(open_descriptors(), without - 1);
+    stop(f);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void test_tail_waits_for_the_end_of_a_torn_line(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log", "stdout F 1");
+    put_bytes(f, POD "/0.log", "2026-01", 7);
+    start(f);
+    expect(f, "stdout|1\n");
+    put_bytes(f, POD "/0.log", "-x\n", 3);
+    expect(f, "stdout|1\nunknown|2026-01-x\n");
+}
+
+static void test_tail_sends_unknown_formats_with_increasing_times(void **state)
+{
+    struct fixture *f = *state;
+    put_bytes(f, POD "/0.log", "same\nsame\n\nlast\n", 16);
+    start(f);
+    expect(f, "unknown|same\nunknown|same\nunknown|\nunknown|last\n");
+    for (int i = 1; i < f->count; i++)
+        assert_true(f->times[i] > f->times[i - 1]);
+    assert_int_equal(stats_get(stats_cell(f->stats, AGENT_LOG_UNPARSED)), 4);
+}
+
+static void test_tail_tells_equal_lines_apart(void **state)
+{
+    struct fixture *f = *state;
+    time_t seconds = time(NULL);
+    struct tm tm;
+    char line[128];
+    size_t len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S.5Z stdout F same\n", gmtime_r(&seconds, &tm));
+    for (int i = 0; i < 3; i++)
+        put_bytes(f, POD "/0.log", line, len);
+    start(f);
+    take_all(f);
+    put_bytes(f, POD "/0.log", line, len);
+    take_all(f);
+    stop(f); /* offsets are lost: all is read again, with the same times */
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 8);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(f->times[i], (int64_t)seconds * 1000000000 + 500000000 + i % 4);
+}
+
+static void test_tail_repairs_and_cuts_lines(void **state)
+{
+    struct fixture *f = *state;
+    char *line = malloc(3 << 20);
+    memset(line, 'x', 3 << 20);
+    memcpy(line, "stdout F ", 9);
+    line[9 + 10000] = '\0';
+    put(f, POD "/0.log", line);
+    put(f, POD "/0.log", "stdout F bad \xff end");
+    memset(line, 'y', 3 << 20); /* longer than a block, in no known format */
+    line[(3 << 20) - 1] = '\n';
+    put_bytes(f, POD "/0.log", line, 3 << 20);
+    put(f, POD "/0.log", "stdout F after");
+    start(f);
+    take_all(f);
+    size_t limit = (size_t)f->config.logs.max_line_bytes;
+    char *end = strchr(f->got, '\n');
+    assert_int_equal(end - f->got, strlen("stdout|") + limit);
+    assert_memory_equal(end - strlen(LOGTEXT_MARK), LOGTEXT_MARK, strlen(LOGTEXT_MARK));
+    assert_non_null(strstr(f->got, "stdout|bad \xef\xbf\xbd end\n"));
+    assert_non_null(strstr(f->got, "unknown|yyyyyy"));
+    assert_non_null(strstr(f->got, "stdout|after\n"));
+    assert_int_equal(f->count, 4);
+    assert_int_equal(stats_get(stats_cell(f->stats, AGENT_LOG_TRUNCATED)), 2);
+    free(line);
+}
+
+static void test_tail_cuts_a_joined_line_and_repairs_across_parts(void **state)
+{
+    struct fixture *f = *state;
+    char part[2048 + 16];
+    memset(part, 'x', sizeof part);
+    memcpy(part, "stdout P ", 9);
+    part[sizeof part - 1] = '\0';
+    put(f, POD "/0.log", "stderr P half \xe2\x82");
+    put(f, POD "/0.log", "stderr F \xac whole");
+    for (int i = 0; i < 5; i++)
+        put(f, POD "/0.log", part);
+    put(f, POD "/0.log", "stdout F end");
+    put(f, POD "/0.log", "stdout F next");
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 3);
+    assert_non_null(strstr(f->got, "stderr|half \xe2\x82\xac whole\n"));
+    assert_non_null(strstr(f->got, LOGTEXT_MARK "\nstdout|next\n"));
+}
+
+static void test_tail_counts_what_the_backend_would_drop(void **state)
+{
+    struct fixture *f = *state;
+    put_aged(f, POD "/0.log", "stdout F too old", 8 * 24 * 3600);
+    put_aged(f, POD "/0.log", "stdout F good", 0);
+    put_aged(f, POD "/0.log", "stdout F behind", 3700);
+    put_aged(f, POD "/0.log", "stdout F ahead", -1200);
+    start(f);
+    expect(f, "stdout|good\n");
+    assert_int_equal(dropped(f, "too_old"), 1);
+    assert_int_equal(dropped(f, "behind_stream"), 1);
+    assert_int_equal(dropped(f, "ahead_of_clock"), 1);
+}
+
+static void test_tail_moves_on_over_lines_that_are_all_dropped(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3000; i++)
+        put_aged(f, POD "/0.log", "stdout F too old too old too old too old", 8 * 24 * 3600);
+    put(f, POD "/0.log", "stdout F good");
+    start(f);
+    expect(f, "stdout|good\n");
+    assert_int_equal(dropped(f, "too_old"), 3000);
+}
+
+static void test_tail_shares_a_batch_between_noisy_and_quiet_logs(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 4000; i++)
+        put(f, POD "/0.log", "stdout F noise noise noise noise noise noise");
+    put(f, "demo_quiet_uid-2/c/0.log", "stdout F quiet");
+    start(f);
+    assert_true(take_one(f));
+    assert_non_null(strstr(f->got, "|quiet\n"));
+    assert_non_null(strstr(f->got, "|noise"));
+    assert_true(f->count > 300);
+}
+
+static void test_tail_rereads_what_was_not_delivered_and_counts_what_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED, .buffer_id = "buffer-2"};
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F stays");
+    put(f, "demo_gone_uid-2/c/0.log", "stdout F goes");
+    put(f, "demo_gone_uid-2/c/0.log", "stdout F goes too");
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 3);
+    path_of(f, "demo_gone_uid-2/c/0.log", path);
+    unlink(path);
+    take_all(f);
+    take_all(f);
+    f->got[0] = '\0';
+    f->buffer = "buffer-2";
+    assert_false(f->source.resumed(f->source.ctx, &resumed, false, NULL));
+    expect(f, "stdout|stays\n");
+    assert_int_equal(dropped(f, "gone_before_resend"), 2);
+    assert_int_equal(stats_get(stats_cell(f->stats, AGENT_LOG_REWINDS)), 1);
+}
+
+static void test_tail_does_not_reread_what_was_handed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED, .buffer_id = "buffer-2"};
+    put(f, POD "/0.log", "stdout F once");
+    start(f);
+    expect(f, "stdout|once\n");
+    f->buffer = "buffer-2";
+    f->source.resumed(f->source.ctx, &resumed, true, NULL);
+    expect(f, "stdout|once\n");
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Runs the loop until a wake came and the source has a batch; fails after ten seconds. */
+static void wait_for_batch(struct fixture *f)
+{
+    bool late = false;
+    uv_timer_t deadline;
+    uv_timer_init(&f->loop.uv, &deadline);
+    deadline.data = &late;
+    uv_timer_start(&deadline, on_deadline, 10000, 0);
+    int count = f->count;
+    while (f->count == count) {
+        int seen = wakes;
+        while (wakes == seen && !late)
+            uv_run(&f->loop.uv, UV_RUN_ONCE);
+        assert_false(late);
+        take_one(f);
+    }
+    uv_close((uv_handle_t *)&deadline, NULL);
+    uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+}
+
+static void test_tail_wakes_ship_for_new_lines_files_and_links(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], target[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    logs_set_ship(f->logs, (struct ship *)f); /* only handed to ship_wake above */
+    take_all(f);
+    put(f, POD "/0.log", "stdout F 2");
+    wait_for_batch(f);
+    put(f, "demo_new_uid-9/c/0.log", "stdout F new pod");
+    wait_for_batch(f);
+    put(f, POD "/1.log", "stdout F new container");
+    wait_for_batch(f);
+    snprintf(target, sizeof target, "%s/storage.log", f->root);
+    path_of(f, "demo_link_uid-3/c/0.log", path);
+    make_folders(path);
+    assert_int_equal(symlink(target, path), 0);
+    put(f, "../storage.log", "stdout F linked");
+    logs_rescan(f->logs);
+    take_all(f);
+    assert_non_null(strstr(f->got, "stdout|linked\n"));
+    put(f, "../storage.log", "stdout F linked again");
+    wait_for_batch(f);
+    assert_non_null(strstr(f->got, "stdout|linked again\n"));
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(test_tail_joins_parts_of_each_stream),
+        WITH_FIXTURE(test_tail_sends_empty_lines),
+        WITH_FIXTURE(test_tail_does_not_repeat_a_stream_that_is_ahead_of_an_open_line),
+        WITH_FIXTURE(test_tail_sends_a_line_that_stays_open),
+        WITH_FIXTURE(test_tail_sends_an_open_line_when_the_container_has_restarted),
+        WITH_FIXTURE(test_tail_joins_a_line_cut_by_a_rotation),
+        WITH_FIXTURE(test_tail_reads_rotated_files_first),
+        WITH_FIXTURE(test_tail_reads_a_renamed_file_to_its_end),
+        WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
+        WITH_FIXTURE(test_tail_starts_over_when_a_file_is_truncated),
+        WITH_FIXTURE(test_tail_passes_over_the_hole_that_a_truncation_leaves),
+        WITH_FIXTURE(test_tail_keeps_a_deleted_file_until_it_is_committed),
+        WITH_FIXTURE(test_tail_waits_for_the_end_of_a_torn_line),
+        WITH_FIXTURE(test_tail_sends_unknown_formats_with_increasing_times),
+        WITH_FIXTURE(test_tail_tells_equal_lines_apart),
+        WITH_FIXTURE(test_tail_repairs_and_cuts_lines),
+        WITH_FIXTURE(test_tail_cuts_a_joined_line_and_repairs_across_parts),
+        WITH_FIXTURE(test_tail_counts_what_the_backend_would_drop),
+        WITH_FIXTURE(test_tail_moves_on_over_lines_that_are_all_dropped),
+        WITH_FIXTURE(test_tail_shares_a_batch_between_noisy_and_quiet_logs),
+        WITH_FIXTURE(test_tail_rereads_what_was_not_delivered_and_counts_what_is_gone),
+        WITH_FIXTURE(test_tail_does_not_reread_what_was_handed_over),
+        WITH_FIXTURE(test_tail_wakes_ship_for_new_lines_files_and_links),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
