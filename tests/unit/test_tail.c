@@ -324,7 +324,7 @@ static void test_tail_tells_formats_apart_per_file(void **state)
 {
     struct fixture *f = *state;
     put_docker(f, POD "/0.log", "stdout", "docker\\n");
-    put_bytes(f, POD "/0.log", "2026-01-01T00:00:00Z stdout F no docker\n", 39);
+    put_bytes(f, POD "/0.log", "2026-01-01T00:00:00Z stdout F no docker\n", 40);
     put(f, "demo_cri_uid-2/c/0.log", "stderr F {\"log\":\"cri\"}");
     put_docker(f, "demo_cri_uid-2/c/0.log", "stdout", "no cri\\n");
     start(f);
