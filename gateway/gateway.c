@@ -13,6 +13,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
+#include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
 
@@ -29,7 +30,9 @@ struct gateway {
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
     struct web *web;                         /* owned */
+    struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
+    struct status *status;                   /* owned */
     struct web_parts parts;
     uv_timer_t drain_timer;
     bool drain_timer_is_open;
@@ -99,6 +102,16 @@ static int start_receive(struct gateway *gw)
     return err;
 }
 
+static int start_control(struct gateway *gw)
+{
+    int err = control_new(&gw->loop, gw->config.control_socket, &gw->control);
+    if (err == 0)
+        err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
+    if (err == 0)
+        err = status_new(gw->control, gw->config.name, &gw->parts, &gw->status);
+    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
+}
+
 static int start_pages(struct gateway *gw)
 {
     gw->parts = (struct web_parts){
@@ -107,8 +120,7 @@ static int start_pages(struct gateway *gw)
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
         return tell_failure("web.listen", err, NULL);
-    err = tap_new(&gw->loop, gw->config.control_socket, gw->buffers, &gw->tap);
-    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
+    return start_control(gw);
 }
 
 /* The order is the spec: what is durable first, who fills it last. */
@@ -137,6 +149,8 @@ static void stop(struct gateway *gw)
         uv_close((uv_handle_t *)&gw->drain_timer, NULL);
     web_close(gw->web);
     tap_close(gw->tap);
+    status_close(gw->status);
+    control_close(gw->control);
     receive_close(gw->receive);
     pods_close(gw->pods);
     fanout_stop(gw->fanout, ANSWERS_WAIT_MS);
