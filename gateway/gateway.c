@@ -14,6 +14,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
+#include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
 #include "proto/nng_care.h"
@@ -30,7 +31,9 @@ struct gateway {
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
     struct web *web;                         /* owned */
+    struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
+    struct status *status;                   /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
@@ -100,6 +103,16 @@ static int start_receive(struct gateway *gw)
     return err;
 }
 
+static int start_control(struct gateway *gw)
+{
+    int err = control_new(&gw->loop, gw->config.control_socket, &gw->control);
+    if (err == 0)
+        err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
+    if (err == 0)
+        err = status_new(gw->control, gw->config.name, &gw->parts, &gw->status);
+    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
+}
+
 static int start_pages(struct gateway *gw)
 {
     gw->parts.loop = &gw->loop;
@@ -109,8 +122,7 @@ static int start_pages(struct gateway *gw)
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
         return tell_failure("web.listen", err, NULL);
-    err = tap_new(&gw->loop, gw->config.control_socket, gw->buffers, &gw->tap);
-    return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
+    return start_control(gw);
 }
 
 static void on_stuck(void *ctx);
@@ -144,6 +156,8 @@ static void stop(struct gateway *gw)
     nng_watch_close(gw->watch);
     web_close(gw->web);
     tap_close(gw->tap);
+    status_close(gw->status);
+    control_close(gw->control);
     receive_close(gw->receive);
     drain_close(gw->drain);
     pods_close(gw->pods);
