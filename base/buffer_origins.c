@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { TIDY_ORIGINS = 16 }; /* looked at in one step */
+
 static const int64_t kept_ns = INT64_C(30) * 24 * 3600 * 1000000000;
 static const int64_t touch_ns = INT64_C(3600) * 1000000000; /* how exact "touched" and "seen" are */
 
@@ -411,17 +413,29 @@ static int tidy_origin(struct buffer *buffer, struct buffer_origin **at, bool *r
     return forget_origin(buffer, at);
 }
 
-int buffer_origins_tidy(struct buffer *buffer)
+/* Looks at the origins of a bucket that are due, at most *left of them. */
+static int tidy_bucket(struct buffer *buffer, struct buffer_origin **at, int *left)
 {
-    struct buffer_origin **at = &buffer->buckets[buffer->tidy_bucket];
-    buffer->tidy_bucket = (buffer->tidy_bucket + 1) % BUFFER_ORIGIN_BUCKETS;
-    while (*at) {
-        bool is_gone;
-        int err = tidy_origin(buffer, at, &is_gone);
-        if (err < 0)
-            return err;
+    while (*at && *left > 0) {
+        struct buffer_origin *origin = *at;
+        bool is_gone = false;
+        if (buffer->now_ns - origin->tidied_ns >= touch_ns) {
+            origin->tidied_ns = buffer->now_ns;
+            (*left)--;
+            int err = tidy_origin(buffer, at, &is_gone);
+            if (err < 0)
+                return err;
+        }
         if (!is_gone)
-            at = &(*at)->next;
+            at = &origin->next;
     }
     return 0;
+}
+
+int buffer_origins_tidy(struct buffer *buffer)
+{
+    int left = TIDY_ORIGINS, err = 0;
+    for (int i = 0; err == 0 && left > 0 && i < BUFFER_ORIGIN_BUCKETS; i++)
+        err = tidy_bucket(buffer, &buffer->buckets[i], &left);
+    return err;
 }

@@ -29,6 +29,7 @@ struct buffer_origin {
     char *name; /* owned */
     int slot;
     int64_t latest_ns, seen_ns;
+    int64_t tidied_ns; /* when it was looked at last; not in the table */
     bool is_dirty;
     bool is_blocked;     /* a row was handed over: the delivered seq stays where it is */
     bool may_miss;       /* it resumed holding this buffer's acknowledgements: its next batch tells which */
@@ -79,7 +80,8 @@ void buffer_origins_touch(struct buffer *buffer, struct buffer_origin *origin);
 /* buffer_origins_flush: writes what is dirty. */
 int buffer_origins_flush(struct buffer *buffer);
 
-/* buffer_origins_tidy: looks at the origins of one bucket and forgets what is too old. In a transaction. */
+/* buffer_origins_tidy: looks at some origins, each once an hour, and forgets what is too old. In a
+ * transaction. */
 int buffer_origins_tidy(struct buffer *buffer);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/buffer_schema.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -191,10 +192,22 @@ static int check(sqlite3 *db, int64_t *ret_version)
     return *ret_version == BUFFER_SCHEMA_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
+/* SQLite would make it readable for everybody; its -wal and -shm take its mode. */
+static int make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    close(fd); /* nothing of ours has it open yet, so no lock goes with it */
+    return 0;
+}
+
 static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
 {
     sqlite3 *db;
-    int err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
+    int err = make_private(path);
+    if (err == 0)
+        err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
     if (err < 0)
         return err;
     err = buffer_sql_exec(db, pragmas);

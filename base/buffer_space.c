@@ -144,6 +144,7 @@ int buffer_space_make_room(struct buffer *buffer, size_t bytes, bool *ret_has_ro
         int64_t over = used_bytes(buffer) + cost - most_bytes(buffer);
         if (over <= 0) {
             *ret_has_room = wal_has_room(buffer, cost);
+            buffer->wal_is_short |= !*ret_has_room;
             return 0;
         }
         int err = remove_some(buffer, over, &removed);
@@ -186,14 +187,16 @@ static void checkpoint(struct buffer *buffer, int mode)
         buffer->wal_bytes = buffer->wal_checkpointed = 0; /* the next write begins at its start */
 }
 
-/* PASSIVE never waits; when readers leave no moment to begin the WAL again, RESTART asks for one. */
+/* PASSIVE never waits; when readers leave no moment to begin the WAL again, or a batch found no room in it,
+ * RESTART asks for one. */
 void buffer_space_checkpoint(struct buffer *buffer)
 {
-    bool is_long = buffer->wal_bytes >= buffer->wal_limit_bytes / 2;
+    bool is_long = buffer->wal_bytes >= buffer->wal_limit_bytes / 2 || buffer->wal_is_short;
     if (buffer->wal_bytes - buffer->wal_checkpointed >= buffer->checkpoint_bytes)
         checkpoint(buffer, SQLITE_CHECKPOINT_PASSIVE);
     if (is_long && clock_mono_ns() >= buffer->next_restart_ns) {
         checkpoint(buffer, SQLITE_CHECKPOINT_RESTART);
+        buffer->wal_is_short = false;
         buffer->next_restart_ns = clock_mono_ns() + RESTART_PERIOD_NS;
     }
     char *reader = buffer->tally.wal_reader;

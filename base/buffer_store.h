@@ -141,7 +141,6 @@ struct buffer {
     struct buffer_origin *buckets[BUFFER_ORIGIN_BUCKETS]; /* owned */
     struct buffer_origin *dirty_origins;                  /* borrowed from buckets, linked */
     size_t origin_count;
-    unsigned tidy_bucket;
     int64_t unremovable[BUFFER_SLOTS]; /* damaged rows up to here stay where they are */
     int64_t next_row, row_count, refusal_bytes, refusals_forgotten;
     bool next_row_is_dirty, refusals_forgotten_is_dirty;
@@ -150,6 +149,7 @@ struct buffer {
     int64_t pages, free_pages;             /* when the transaction began, then estimated */
     int64_t wal_bytes;                     /* in use, after the last commit */
     int64_t wal_checkpointed;              /* of those, written back */
+    bool wal_is_short;                     /* a batch found no room in it */
     int64_t transaction_bytes;             /* estimated growth of the WAL by this transaction */
     int64_t next_tidy_ns, next_restart_ns; /* monotonic */
     struct buffer_state tally;             /* what buffer_get_state shows, but what is computed then */

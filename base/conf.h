@@ -56,8 +56,11 @@ struct conf_option {
     const char *const *names;          /* of ENUM */
     const struct conf_option *options; /* of SECTION and LIST */
     size_t size;                       /* of LIST */
-    bool secret;                       /* of MAP: values are shown as <secret> (request headers) */
-    const char *help; /* a sentence for the reference; with the unit where the type has none */
+    const char *form;    /* of STRING and STRINGS: a POSIX extended regular expression that a value
+                            that is not empty must match; NULL: any */
+    const char *example; /* of a form: a value that is right, for messages and the reference */
+    bool secret;         /* of MAP: values are shown as <secret> (request headers) */
+    const char *help;    /* a sentence for the reference; with the unit where the type has none */
 };
 
 struct conf_memory; /* owns all that was read */

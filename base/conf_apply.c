@@ -192,6 +192,17 @@ static const char *keep_text(struct walk *walk, const char *text, struct conf_pl
     return kept ? memcpy(kept, text, size) : "";
 }
 
+/* Whether the text has the option's form; says so when not. */
+static void check_form(struct walk *walk, const struct conf_option *option, const char *text,
+                       struct conf_place place, const struct conf_path *path)
+{
+    char shown[CONF_SHOW];
+    if (!option->form || !text[0] || conf_value_has_form(option, text))
+        return;
+    conf_errors_add(walk->errors, place, path, "\"%s\" has not the right form; for example %s",
+                    conf_errors_escape(text, shown), option->example);
+}
+
 static void apply_text(struct walk *walk, const struct conf_option *option, const char *raw,
                        struct conf_place place, const struct conf_path *path, char *base)
 {
@@ -200,9 +211,10 @@ static void apply_text(struct walk *walk, const struct conf_option *option, cons
     const char *text = substitute(walk, raw, place, path);
     if (!text)
         return;
-    if (option->type == CONF_STRING || option->type == CONF_SECRET)
+    if (option->type == CONF_STRING || option->type == CONF_SECRET) {
+        check_form(walk, option, text, place, path);
         *(const char **)field_of(option, base) = keep_text(walk, text, place, path);
-    else if (conf_value_parse(option, text, &value, what) == 0)
+    } else if (conf_value_parse(option, text, &value, what) == 0)
         conf_value_set(option, base, value);
     else
         conf_errors_add(walk->errors, place, path, "%s", what);
@@ -244,6 +256,8 @@ static void apply_strings(struct walk *walk, const struct conf_option *option, c
         const char *text = is_kind(walk, child, CONF_SCALAR, "a string", &at)
                                ? substitute(walk, child->text, child->place, &at)
                                : NULL;
+        if (text)
+            check_form(walk, option, text, child->place, &at);
         strings->items[strings->count++] = text ? keep_text(walk, text, child->place, &at) : "";
     }
 }

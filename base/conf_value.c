@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -419,6 +420,18 @@ const char *conf_value_type(enum conf_type type)
         return "sequence of sections";
     }
     return "?";
+}
+
+bool conf_value_has_form(const struct conf_option *option, const char *text)
+{
+    regex_t form;
+    if (!option->form)
+        return true;
+    if (regcomp(&form, option->form, REG_EXTENDED | REG_NOSUB) != 0)
+        abort(); /* a bug of ours: forms are constants of the tables */
+    bool matches = regexec(&form, text, 0, NULL, 0) == 0;
+    regfree(&form);
+    return matches;
 }
 
 /* ---- fields */

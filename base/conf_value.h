@@ -19,6 +19,9 @@ int conf_value_substitute(const char *text, struct buf *out, char what[CONF_WHAT
 int conf_value_parse(const struct conf_option *option, const char *text, int64_t *ret_value,
                      char what[CONF_WHAT]);
 
+/* conf_value_has_form: whether the text matches the option's form; true without one. */
+bool conf_value_has_form(const struct conf_option *option, const char *text);
+
 /* conf_value_format: appends the number as it would stand in a file. */
 int conf_value_format(const struct conf_option *option, int64_t value, struct buf *out);
 

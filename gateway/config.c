@@ -39,7 +39,8 @@ static const struct conf_option basic_auth_options[] = {
 static const struct conf_option backend_options[] = {
     {"name", CONF_STRING, BACKEND(name), NULL,
      .help = "Unique within its signal; the buffer keeps the backend's place under it."},
-    {"url", CONF_STRING, BACKEND(url), NULL,
+    {"url", CONF_STRING, BACKEND(url), NULL, .form = "^https?://[^/ ]+(/[^ ]*)?$",
+     .example = "http://loki:3100/loki/api/v1/push",
      .help = "Whole URL, for example http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push, "
              "http://jaeger:4318/v1/traces."},
     {"headers", CONF_MAP, BACKEND(headers), .secret = true, .help = "Further request headers."},
@@ -94,7 +95,8 @@ static const struct conf_option agents_tls_options[] = {
 };
 
 static const struct conf_option agents_options[] = {
-    {"listen", CONF_STRINGS, AT(agents.listen) - AT(agents),
+    {"listen", CONF_STRINGS, AT(agents.listen) - AT(agents), .form = "^(tls[+])?tcp://[^/ ]+:[0-9]{1,5}$",
+     .example = "tcp://0.0.0.0:9610",
      .help = "tcp://host:port or tls+tcp://host:port; tcp://0.0.0.0:9610 when none is given."},
     {"tls", CONF_SECTION, AT(agents.tls) - AT(agents), .options = agents_tls_options,
      .help = "Mutual TLS with the agents."},
@@ -104,8 +106,8 @@ static const struct conf_option agents_options[] = {
 };
 
 static const struct conf_option web_options[] = {
-    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9601",
-     .help = "host:port of /metrics, /-/healthy and /-/ready."},
+    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9601", .form = "^([^ ]*):[0-9]{1,5}$",
+     .example = "127.0.0.1:9601", .help = "host:port of /metrics, /-/healthy and /-/ready."},
     {0},
 };
 
@@ -132,7 +134,8 @@ const struct conf_option gateway_options[] = {
     {"traces", CONF_SECTION, AT(traces), .options = traces_options, .help = "Spans."},
     {"pod_metadata_file", CONF_STRING, AT(pod_metadata_file), "",
      .help = "A Kubernetes PodList as JSON, read again when it changes."},
-    {"peers", CONF_STRINGS, AT(peers),
+    {"peers", CONF_STRINGS, AT(peers), .form = "^(tls[+])?tcp://[^/ ]+:[0-9]{1,5}$",
+     .example = "tcp://gateway-1:9610",
      .help = "Addresses of the other gateways, for hand-over when this one drains."},
     {"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), "25s", 0, HOUR,
      .help = "At SIGTERM: what is not sent by then stays in the buffer."},
@@ -156,10 +159,6 @@ static int check_backend(const char *path, const char *signal, const struct gate
                          size_t i, struct buf *errors)
 {
     const struct gateway_backend_config *backend = &backends[i];
-    if (strncmp(backend->url, "http://", 7) != 0 && strncmp(backend->url, "https://", 8) != 0)
-        return buf_printf(errors, "%s: %s.backends[%zu].url: \"%s\" is no http:// or https:// URL\n", path,
-                          signal, i, backend->url),
-               -EINVAL;
     if (!backend->name[0] || strlen(backend->name) > 63)
         return buf_printf(errors, "%s: %s.backends[%zu].name: must have 1 to 63 characters\n", path, signal,
                           i),

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/utf8.h"
@@ -21,6 +22,18 @@ void record_print_time(int64_t time_ns, char storage[RECORD_PRINT_TIME])
     snprintf(storage + n, RECORD_PRINT_TIME - n, ".%09" PRId64 "Z", ns);
 }
 
+/* The fewest digits that read back as the same number. */
+static void put_shortest(double value, struct buf *out)
+{
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_append_string(out, text);
+}
+
 static void put_number(double value, struct buf *out, const char *quote)
 {
     if (isnan(value))
@@ -30,7 +43,7 @@ static void put_number(double value, struct buf *out, const char *quote)
     else if (fabs(value) < 1e15 && value == (double)(int64_t)value)
         buf_printf(out, "%" PRId64, (int64_t)value);
     else
-        buf_printf(out, "%.17g", value);
+        put_shortest(value, out);
 }
 
 static void put_hex(struct bytes bytes, struct buf *out)

@@ -9,7 +9,8 @@
 #include "base/bytes.h"
 #include "node-agent/config.h"
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_UNTYPED };
+/* Samples of summaries and histograms carry the name of their part (NAME_sum, NAME_bucket ...). */
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_UNTYPED, METRIC_SUMMARY, METRIC_HISTOGRAM };
 
 /* Where a collector puts its samples: remote write as shipped, or the text exposition. Label pairs as name,
  * value, ..., NULL; labels may be NULL for none. All strings are borrowed during the call. */
@@ -28,6 +29,9 @@ struct collector {
     int (*update)(void *state, struct metric_sink *sink);
     void (*stop)(void *state);
     bool blocks;
+    /* The switches below --collector.NAME. (collector_flags.h): "NAME.x" is on or off, "NAME.x=" takes a
+     * value, "NAME.x=~" an expression. NULL ends; NULL for none. */
+    const char *const *flags;
 };
 
 extern const struct collector *const collectors[]; /* NULL ends */
@@ -38,6 +42,15 @@ static inline void collector_emit(struct metric_sink *sink, const char *name, en
 {
     sink->sample(sink, name, type, help, NULL, value);
 }
+
+/* COLLECTOR_SAMPLE: a sample with labels, given as name, value, ... */
+#define COLLECTOR_SAMPLE(sink, name, type, help, value, ...)                                                 \
+    (sink)->sample((sink), (name), (type), (help), (const char *const[]){__VA_ARGS__, NULL}, (value))
+
+/* collector_start_with_config, collector_stop_nothing: start and stop of a collector whose state is the
+ * configuration itself, borrowed. */
+int collector_start_with_config(const struct agent_config *config, void **ret_state);
+void collector_stop_nothing(void *state);
 
 /* collector_run: one update, followed by node_scrape_collector_duration_seconds and _success of the
  * collector. Returns what update returned. */

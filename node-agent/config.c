@@ -23,6 +23,7 @@ static const struct conf_option tls_options[] = {
 
 static const struct conf_option gateway_options_of_agent[] = {
     {"addresses", CONF_STRINGS, AT(gateway.addresses) - AT(gateway),
+     .form = "^(tls[+])?tcp://[^/ ]+:[0-9]{1,5}$", .example = "tcp://tributary-gateway:9610",
      .help = "Gateways: tcp://host:port or tls+tcp://host:port. A name that resolves to several addresses is "
              "as many gateways."},
     {"tls", CONF_SECTION, AT(gateway.tls) - AT(gateway), .options = tls_options,
@@ -37,8 +38,8 @@ static const struct conf_option gateway_options_of_agent[] = {
 };
 
 static const struct conf_option web_options[] = {
-    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9600",
-     .help = "host:port of /metrics, /-/healthy and /-/ready."},
+    {"listen", CONF_STRING, AT(web.listen) - AT(web), "127.0.0.1:9600", .form = "^([^ ]*):[0-9]{1,5}$",
+     .example = "127.0.0.1:9600", .help = "host:port of /metrics, /-/healthy and /-/ready."},
     {0},
 };
 
@@ -52,13 +53,18 @@ static const struct conf_option host_metrics_options[] = {
     {"instance", CONF_STRING, AT(host_metrics.instance) - AT(host_metrics), "",
      .help = "The instance label; the node's name when empty."},
     {"collectors", CONF_STRINGS, AT(host_metrics.collectors) - AT(host_metrics),
-     .help = "Names of the collectors to run; all when empty."},
+     .help = "Names of the collectors to run; those that are on by default when empty."},
+    {"flags", CONF_STRINGS, AT(host_metrics.flags) - AT(host_metrics),
+     .help = "node_exporter's own collector flags: --collector.NAME, --no-collector.NAME, "
+             "--collector.NAME.x=VALUE, --collector.disable-defaults."},
     {"path_procfs", CONF_STRING, AT(host_metrics.path_procfs) - AT(host_metrics), "/proc",
      .help = "Where the host's /proc is mounted."},
     {"path_sysfs", CONF_STRING, AT(host_metrics.path_sysfs) - AT(host_metrics), "/sys",
      .help = "Where the host's /sys is mounted."},
     {"path_rootfs", CONF_STRING, AT(host_metrics.path_rootfs) - AT(host_metrics), "/",
      .help = "Where the host's root is mounted."},
+    {"path_udev_data", CONF_STRING, AT(host_metrics.path_udev_data) - AT(host_metrics), "",
+     .help = "Where udev keeps its data; run/udev/data below path_rootfs when empty."},
     {"mount_timeout", CONF_DURATION, AT(host_metrics.mount_timeout_ms) - AT(host_metrics), "5s", 100, MINUTE,
      .help = "A mount that does not answer statfs by then is reported as stuck."},
     {0},
@@ -82,7 +88,7 @@ static const struct conf_option logs_options[] = {
 static const struct conf_option otlp_options[] = {
     {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "true", .help = "Receive OTLP."},
     {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
-     .help = "host:port of OTLP/HTTP."},
+     .form = "^([^ ]*):[0-9]{1,5}$", .example = "127.0.0.1:9600", .help = "host:port of OTLP/HTTP."},
     {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
      .help = "Larger requests are answered 413."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
@@ -99,8 +105,8 @@ static const struct conf_option queue_options[] = {
 };
 
 static const struct conf_option static_config_options[] = {
-    {"targets", CONF_STRINGS, offsetof(struct agent_static_config, targets),
-     .help = "host:port of each target."},
+    {"targets", CONF_STRINGS, offsetof(struct agent_static_config, targets), .form = "^[^/ ]+(:[0-9]{1,5})?$",
+     .example = "127.0.0.1:8080", .help = "host:port of each target."},
     {"labels", CONF_MAP, offsetof(struct agent_static_config, labels),
      .help = "Labels of all series of these targets."},
     {0},

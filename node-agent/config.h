@@ -38,8 +38,10 @@ struct agent_config {
         bool enabled;
         int64_t interval_ms, mount_timeout_ms;
         const char *job, *instance;     /* instance: the node when "" */
-        struct conf_strings collectors; /* empty: all */
+        struct conf_strings collectors; /* empty: those that are on by default */
+        struct conf_strings flags;      /* node_exporter's --collector.* flags; collector_flags.h */
         const char *path_procfs, *path_sysfs, *path_rootfs;
+        const char *path_udev_data; /* "": below path_rootfs */
     } host_metrics;
     struct {
         bool enabled;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 enum { SECOND_LEN = 19, STREAM_LEN = 6 };
+enum { MAX_YEAR = 2261 }; /* the last whole one whose nanoseconds fit in 64 bits */
 
 static bool digits(const uint8_t *p, int n, int *ret_value)
 {
@@ -32,8 +33,8 @@ static bool parse_second(const uint8_t *p, int64_t *ret_seconds)
         !digits(p + 8, 2, &day) || (p[10] != 'T' && p[10] != 't') || !digits(p + 11, 2, &hour) ||
         p[13] != ':' || !digits(p + 14, 2, &minute) || p[16] != ':' || !digits(p + 17, 2, &second))
         return false;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
-        second > 60)
+    if (year < 1970 || year > MAX_YEAR || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
+        minute > 59 || second > 60)
         return false;
     *ret_seconds = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
     return true;
@@ -41,7 +42,7 @@ static bool parse_second(const uint8_t *p, int64_t *ret_seconds)
 
 static bool get_second(struct cri_clock *clock, const uint8_t *p, int64_t *ret_seconds)
 {
-    if (memcmp(clock->text, p, SECOND_LEN) != 0) {
+    if (!*p || memcmp(clock->text, p, SECOND_LEN) != 0) { /* a zeroed clock knows no second */
         int64_t seconds;
         if (!parse_second(p, &seconds))
             return false;
@@ -139,6 +140,16 @@ int cri_parse(struct cri_clock *clock, struct bytes line, struct cri_line *ret_l
     parsed.partial = get_partial(&p, end);
     parsed.text = (struct bytes){p, (size_t)(end - p)};
     *ret_line = parsed;
+    return 0;
+}
+
+int cri_parse_time(struct cri_clock *clock, struct bytes text, int64_t *ret_ns)
+{
+    const uint8_t *p = text.ptr, *end = text.ptr + text.len;
+    int64_t ns;
+    if (!get_time(clock, &p, end, &ns) || p != end)
+        return -EBADMSG;
+    *ret_ns = ns;
     return 0;
 }
 

@@ -6,22 +6,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "node-agent/exposition_write.h"
+#include "node-agent/collector_flags.h"
+#include "node-agent/collector_set.h"
 #include "node-agent/metrics.h"
 #include "node-agent/series_sink.h"
 
-enum { MAX_COLLECTORS = 64, GRACE_MS = 1000, WARN_PERIOD_S = 600, STACK_BYTES = 512 * 1024 };
-
-struct member { /* one collector in use */
-    const struct collector *collector;
-    void *state;
-    struct log_limit limit;
-};
-
-struct members {
-    struct member items[MAX_COLLECTORS];
-    size_t count;
-};
+enum { GRACE_MS = 1000, STACK_BYTES = 512 * 1024 };
 
 enum worker_state {
     WORKER_IDLE,
@@ -35,7 +25,7 @@ struct worker { /* the collectors that may block, and their thread */
     enum worker_state state; /* under lock */
     pthread_t thread;
     uv_async_t *done; /* borrowed from host_metrics; not touched once WORKER_ORPHAN */
-    struct members members;
+    struct collector_set members;
     struct series_sink sink;
 };
 
@@ -45,74 +35,13 @@ struct host_metrics {
     void (*wake)(void *ctx);
     void *ctx;
     struct stats_cell *seconds;
-    struct members members;
+    struct collector_set members;
     struct series_sink sink; /* its chunk: what waits for the worker */
     struct worker *worker;   /* owned; NULL when no collector blocks */
     uv_timer_t interval, grace;
     uv_async_t done;
     int open_handles;
 };
-
-/* ---- collectors in use ---- */
-
-static bool is_chosen(const struct conf_strings *names, const struct collector *collector)
-{
-    if (names->count == 0)
-        return collector->enabled_by_default;
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], collector->name) == 0)
-            return true;
-    return false;
-}
-
-static int check_names(const struct conf_strings *names, struct buf *errors)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        const struct collector *const *c = collectors;
-        while (*c && strcmp((*c)->name, names->items[i]) != 0)
-            c++;
-        if (*c)
-            continue;
-        buf_printf(errors, "host_metrics.collectors: %s: unknown; one of", names->items[i]);
-        for (c = collectors; *c; c++)
-            buf_printf(errors, "%s %s", c == collectors ? "" : ",", (*c)->name);
-        buf_append_string(errors, "\n");
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static void members_stop(struct members *members)
-{
-    for (size_t i = 0; i < members->count; i++)
-        members->items[i].collector->stop(members->items[i].state);
-    members->count = 0;
-}
-
-static int members_add(struct members *members, const struct collector *collector,
-                       const struct agent_config *config)
-{
-    struct member *member = &members->items[members->count];
-    if (members->count == MAX_COLLECTORS)
-        return -E2BIG;
-    *member = (struct member){.collector = collector};
-    int err = collector->start(config, &member->state);
-    if (err == 0)
-        members->count++;
-    return err;
-}
-
-static void members_run(struct members *members, struct metric_sink *sink)
-{
-    for (size_t i = 0; i < members->count; i++) {
-        struct member *member = &members->items[i];
-        unsigned held_back;
-        int err = collector_run(member->collector, member->state, sink);
-        if (err < 0 && err != -ENODATA && log_limit_pass(&member->limit, WARN_PERIOD_S, &held_back))
-            log_warn("collector failed", "collector=%s error=\"%s\" held_back=%u", member->collector->name,
-                     strerror(-err), held_back);
-    }
-}
 
 static int sink_init(struct series_sink *sink, const struct agent_config *config)
 {
@@ -129,7 +58,7 @@ static void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
-    members_stop(&worker->members);
+    collector_set_stop(&worker->members);
     series_sink_fini(&worker->sink);
     pthread_mutex_destroy(&worker->lock);
     free(worker);
@@ -138,7 +67,7 @@ static void worker_free(struct worker *worker)
 static void *worker_run(void *arg)
 {
     struct worker *worker = arg;
-    members_run(&worker->members, &worker->sink.sink);
+    collector_set_run(&worker->members, &worker->sink.sink);
     series_sink_end(&worker->sink);
     pthread_mutex_lock(&worker->lock);
     bool orphan = worker->state == WORKER_ORPHAN;
@@ -259,7 +188,7 @@ static void on_interval(uv_timer_t *timer)
     bool started = hm->worker && !blocked && worker_start(hm->worker, time_ms) == 0;
     take(hm, &hm->sink);
     series_sink_begin(&hm->sink, time_ms);
-    members_run(&hm->members, &hm->sink.sink);
+    collector_set_run(&hm->members, &hm->sink.sink);
     collector_emit(&hm->sink.sink, "up", METRIC_GAUGE, "", 1);
     if (hm->worker && !started)
         report_blocked(hm);
@@ -275,7 +204,7 @@ static void on_closed(uv_handle_t *handle)
     struct host_metrics *hm = handle->data;
     if (--hm->open_handles > 0)
         return;
-    members_stop(&hm->members);
+    collector_set_stop(&hm->members);
     series_sink_fini(&hm->sink);
     free(hm);
 }
@@ -307,12 +236,12 @@ static int start_collectors(struct host_metrics *hm)
 {
     for (const struct collector *const *c = collectors; *c; c++) {
         int err = 0;
-        if (!is_chosen(&hm->config->host_metrics.collectors, *c))
+        if (!collector_flags_is_chosen(hm->config, *c))
             continue;
         if ((*c)->blocks && !hm->worker)
             err = worker_new(hm->config, &hm->done, &hm->worker);
         if (err == 0)
-            err = members_add((*c)->blocks ? &hm->worker->members : &hm->members, *c, hm->config);
+            err = collector_set_add((*c)->blocks ? &hm->worker->members : &hm->members, *c, hm->config);
         if (err < 0)
             return err;
     }
@@ -323,7 +252,7 @@ int host_metrics_new(struct loop *loop, const struct agent_config *config, struc
                      struct series_queue *queue, void (*wake)(void *ctx), void *ctx, struct buf *errors,
                      struct host_metrics **ret_host_metrics)
 {
-    int err = check_names(&config->host_metrics.collectors, errors);
+    int err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
     struct host_metrics *hm = err == 0 ? calloc(1, sizeof *hm) : NULL;
     if (!hm)
         return err < 0 ? err : -ENOMEM;
@@ -344,23 +273,4 @@ int host_metrics_new(struct loop *loop, const struct agent_config *config, struc
     uv_timer_start(&hm->interval, on_interval, 0, (uint64_t)config->host_metrics.interval_ms);
     *ret_host_metrics = hm;
     return 0;
-}
-
-int host_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors)
-{
-    struct members members = {.count = 0};
-    int err = check_names(&config->host_metrics.collectors, errors);
-    struct exposition_writer *writer = err == 0 ? exposition_writer_new() : NULL;
-    if (!writer)
-        return err < 0 ? err : -ENOMEM;
-    for (const struct collector *const *c = collectors; *c && err == 0; c++)
-        if (is_chosen(&config->host_metrics.collectors, *c))
-            err = members_add(&members, *c, config);
-    if (err == 0) {
-        members_run(&members, exposition_writer_sink(writer));
-        err = exposition_writer_finish(writer, out);
-    }
-    members_stop(&members);
-    exposition_writer_free(writer);
-    return err;
 }

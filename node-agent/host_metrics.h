@@ -23,8 +23,4 @@ int host_metrics_new(struct loop *loop, const struct agent_config *config, struc
 /* host_metrics_close: no more samples; frees asynchronously on the loop. NULL is fine. */
 void host_metrics_close(struct host_metrics *host_metrics);
 
-/* host_metrics_print: one run of the configured collectors, now and on this thread, as a page of the text
- * exposition format. 0 or a negative errno. */
-int host_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors);
-
 #endif

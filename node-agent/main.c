@@ -2,6 +2,7 @@
 #include "base/program.h"
 #include "node-agent/agent.h"
 #include "node-agent/config.h"
+#include "node-agent/node_metrics_command.h"
 
 static int check(const char *path, struct buf *errors)
 {
@@ -15,11 +16,16 @@ static int check(const char *path, struct buf *errors)
 
 int main(int argc, char **argv)
 {
+    static const struct program_verb verbs[] = {
+        {"node-metrics", NODE_METRICS_USAGE, node_metrics_command},
+        {0},
+    };
     static const struct program program = {
         .name = "tributary-agent",
         .default_config = "/etc/tributary/agent.yaml",
         .run = agent_run,
         .check = check,
+        .verbs = verbs,
     };
     return program_main(&program, argc, argv);
 }

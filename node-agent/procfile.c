@@ -73,6 +73,29 @@ int procfile_read(struct procfile *file, struct bytes *ret_text)
     return err;
 }
 
+void procfile_set_free(struct procfile **set)
+{
+    for (size_t i = 0; set && set[i]; i++)
+        procfile_free(set[i]);
+    free(set);
+}
+
+struct procfile **procfile_set_new(const char *folder, const char *const *names)
+{
+    size_t count = 0;
+    while (names[count])
+        count++;
+    struct procfile **set = calloc(count + 1, sizeof *set);
+    for (size_t i = 0; set && i < count; i++) {
+        set[i] = procfile_new(folder, names[i]);
+        if (!set[i]) {
+            procfile_set_free(set);
+            return NULL;
+        }
+    }
+    return set;
+}
+
 int procfile_read_word(const char *path, char *storage, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

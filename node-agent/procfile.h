@@ -23,6 +23,10 @@ void procfile_free(struct procfile *file);
  * negative errno (-EMSGSIZE past PROCFILE_BYTES). */
 int procfile_read(struct procfile *file, struct bytes *ret_text);
 
+/* Several of them, as a collector's state: an array in the order of the names, NULL ends. */
+struct procfile **procfile_set_new(const char *folder, const char *const *names); /* NULL: memory is out */
+void procfile_set_free(struct procfile **set);                                    /* NULL is fine */
+
 /* procfile_read_word: the content of a small file (one line of sysfs), without trailing blanks, as a C string
  * in storage, cut to fit. 0 or a negative errno. */
 int procfile_read_word(const char *path, char *storage, size_t size);

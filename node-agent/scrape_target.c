@@ -12,9 +12,7 @@
 enum { DEFAULT_PORT = 80, HOST_BYTES = 256, CACHE_BYTES = 32 * 1024 * 1024, WARN_PERIOD_S = 600 };
 
 struct scrape_target {
-    struct agent_scrape_times {
-        int64_t interval_ms, timeout_ms;
-    } times;
+    int64_t interval_ms, timeout_ms;
     struct series_queue *queue;
     void (*wake)(void *ctx);
     void *ctx;
@@ -90,7 +88,7 @@ static void on_timer(uv_timer_t *timer)
     target->is_scraping = true;
     target->began_ns = clock_mono_ns();
     target->time_ms = clock_wall_ns() / 1000000;
-    int err = http_client_get(target->client, target->times.timeout_ms, on_reply, target);
+    int err = http_client_get(target->client, target->timeout_ms, on_reply, target);
     if (err < 0)
         finish(target, &(struct http_reply){.error = err});
 }
@@ -153,7 +151,7 @@ static int make_client(struct scrape_target *target, const struct scrape_target_
     char headers[256];
     snprintf(headers, sizeof headers,
              "Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1\r\nX-Prometheus-Scrape-Timeout-Seconds: %g\r\n",
-             (double)target->times.timeout_ms / 1000);
+             (double)target->timeout_ms / 1000);
     struct http_client_options client = {.host = host,
                                          .port = port,
                                          .target = *options->path ? options->path : "/metrics",
@@ -174,7 +172,7 @@ static int64_t first_wait_ms(const struct scrape_target *target, const char *nod
 {
     uint64_t hash = hash_text(hash_text(UINT64_C(0xcbf29ce484222325), node), target->job);
     hash = hash_text(hash_text(hash, target->address), path);
-    int64_t interval = target->times.interval_ms, now = clock_wall_ns() / 1000000 % interval;
+    int64_t interval = target->interval_ms, now = clock_wall_ns() / 1000000 % interval;
     int64_t phase = (int64_t)((hash ^ hash >> 32) % (uint64_t)interval);
     return (phase - now + interval) % interval;
 }
@@ -222,8 +220,8 @@ int scrape_target_new(const struct scrape_target_options *options, struct scrape
     target->queue = options->queue;
     target->wake = options->wake;
     target->ctx = options->ctx;
-    target->times.interval_ms = options->interval_ms;
-    target->times.timeout_ms =
+    target->interval_ms = options->interval_ms;
+    target->timeout_ms =
         options->timeout_ms < options->interval_ms ? options->timeout_ms : options->interval_ms;
     uv_timer_init(options->loop, &target->timer);
     target->timer.data = target;
@@ -241,7 +239,7 @@ int scrape_target_new(const struct scrape_target_options *options, struct scrape
                                                         .sample_limit = options->sample_limit};
     uv_timer_start(&target->timer, on_timer,
                    (uint64_t)first_wait_ms(target, options->config->node, options->path),
-                   (uint64_t)target->times.interval_ms);
+                   (uint64_t)target->interval_ms);
     *ret_target = target;
     return 0;
 }

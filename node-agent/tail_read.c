@@ -10,6 +10,7 @@ void tail_reader_init(struct tail_reader *r, size_t max_line, struct push *push)
 {
     *r = (struct tail_reader){.max_line = max_line, .push = push};
     buf_init(&r->block, max_line + 4096 > TAIL_BLOCK ? max_line + 4096 : TAIL_BLOCK);
+    buf_init(&r->resolved, r->block.max);
     buf_init(&r->text, 3 * (max_line + 1) + sizeof LOGTEXT_MARK);
 }
 
@@ -17,12 +18,14 @@ void tail_reader_fini(struct tail_reader *r)
 {
     buf_fini(&r->block);
     buf_fini(&r->text);
+    buf_fini(&r->resolved);
 }
 
 void tail_reader_release(struct tail_reader *r)
 {
     buf_release(&r->block, 0);
     buf_release(&r->text, 0);
+    buf_release(&r->resolved, 0);
 }
 
 /* Reads up to len bytes at from into the block. How many, or a negative errno. */
@@ -35,7 +38,6 @@ static ssize_t fill(struct tail_reader *r, const struct tail_file *file, uint64_
     if (n < 0)
         return -errno;
     r->block.len = (size_t)n;
-    stats_add(r->counts.read_bytes, n);
     return n;
 }
 
@@ -133,25 +135,40 @@ static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file
     return tail_file_look(file, r->mono_ns);
 }
 
-/* One block: reads, makes sure that it is of this file, takes its lines. */
+/* Reads len bytes at the file's position, makes sure that they are of this file, and takes their lines. 0,
+ * -ESTALE, or what tail_line_take says. */
+static int read_lines(struct tail_reader *r, struct tail_log *log, struct tail_file *file, size_t len,
+                      uint64_t *budget)
+{
+    uint64_t before = file->pos;
+    ssize_t n = fill(r, file, file->pos, len);
+    int err = n < 0 ? (int)n : tail_file_check(file);
+    if (err < 0)
+        return err;
+    err = take_lines(r, log, file, *budget);
+    uint64_t taken = file->pos - before;
+    *budget -= taken < *budget ? taken : *budget;
+    return err;
+}
+
+/* One block, or as much of it as the budget asks for when that holds a line. */
 static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t *budget,
                       enum tail_result *ret_result)
 {
-    uint64_t before = file->pos;
-    ssize_t n = fill(r, file, file->pos,
-                     file->size - file->pos < r->block.max ? file->size - file->pos : r->block.max);
-    int err = n < 0 ? (int)n : tail_file_check(file);
+    uint64_t before = file->pos, unread = file->size - file->pos;
+    size_t most = unread < r->block.max ? (size_t)unread : r->block.max;
+    size_t some = *budget + TAIL_MARGIN < most ? (size_t)*budget + TAIL_MARGIN : most;
+    int err = read_lines(r, log, file, some, budget);
+    if (err == 0 && file->pos == before && some < most)
+        err = read_lines(r, log, file, most, budget);
     if (err == -ESTALE)
         return restart(r, log, file);
-    if (err == 0)
-        err = take_lines(r, log, file, *budget);
-    *budget -= file->pos - before < *budget ? file->pos - before : *budget;
     if (err < 0 || file->pos > before)
         return err;
     bool found = false;
     if (r->block.len == r->block.max)
         err = take_long_line(r, log, file, budget, &found);
-    else if (file->pos + r->block.len >= file->size && n > 0)
+    else if (file->pos + r->block.len >= file->size && r->block.len > 0)
         return take_rest(r, log, file, ret_result);
     if (!found)
         *ret_result = TAIL_DONE;
@@ -178,6 +195,7 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         }
         enum tail_result result = TAIL_MORE;
         err = read_block(r, log, file, budget, &result);
+        stats_add(r->counts.read_bytes, file->pos > before ? (int64_t)(file->pos - before) : 0);
         if (file->pos > 0 && !file->identity && (err == 0 || err == -EMSGSIZE)) {
             int identity_err = tail_file_identify(file, log->name); /* by a whole line at least */
             err = identity_err < 0 ? identity_err : err;
@@ -283,7 +301,7 @@ void tail_recall(struct tail_reader *r, struct tail_log *log)
     bool whole = from == 0;
     for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
         struct cri_line line;
-        if (!whole || cri_parse(&r->clock, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
+        if (!whole || tail_line_parse(r, file, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
             continue;
         if (!line.partial && !open[line.stream])
             tail_line_remember(&log->streams[line.stream], line.time_ns, line.text);

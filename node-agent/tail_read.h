@@ -17,6 +17,7 @@
 #define TAIL_MAX_PAUSE_NS (INT64_C(50) * 1000000) /* a rotated file may still get its last lines */
 enum {
     TAIL_BLOCK = 256 * 1024,
+    TAIL_MARGIN = 16 * 1024,          /* read past a budget, to the end of a line */
     TAIL_RECALL = 64 * 1024,          /* read before a position, to know the line before it */
     TAIL_MAX_LINE = 64 * 1024 * 1024, /* a line without an end is ended here */
 };
@@ -31,6 +32,7 @@ struct tail_reader {
     struct push *push;                           /* borrowed */
     struct tail_counts counts;
     struct buf block, text; /* what is being read; a line's text when it had to be changed */
+    struct buf resolved;    /* a Docker line's text without its escapes */
     struct cri_clock clock;
     int64_t wall_ns, mono_ns; /* of this round */
 };

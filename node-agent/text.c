@@ -54,6 +54,33 @@ int text_u64(struct bytes field, uint64_t *ret_value)
     return 0;
 }
 
+int text_hex(struct bytes field, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (field.len == 0 || field.len > 16)
+        return -EINVAL;
+    for (size_t i = 0; i < field.len; i++) {
+        uint8_t c = field.ptr[i];
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -EINVAL;
+        value = value << 4 | (uint64_t)digit;
+    }
+    *ret_value = value;
+    return 0;
+}
+
+size_t text_fields(struct bytes line, struct bytes *fields, size_t max)
+{
+    size_t count = 0;
+    while (count < max && text_field(&line, &fields[count]))
+        count++;
+    return count;
+}
+
 int text_double(struct bytes field, double *ret_value)
 {
     char copy[64], *end;

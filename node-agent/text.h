@@ -15,6 +15,12 @@ bool text_field(struct bytes *line, struct bytes *ret_field);
 /* text_u64: the whole of field as a decimal number. 0 or -EINVAL (not a number, or more than 64 bits). */
 int text_u64(struct bytes field, uint64_t *ret_value);
 
+/* text_hex: the same of a hexadecimal number without a prefix. */
+int text_hex(struct bytes field, uint64_t *ret_value);
+
+/* text_fields: cuts line into at most max fields (text_field); how many there are. */
+size_t text_fields(struct bytes line, struct bytes *fields, size_t max);
+
 /* text_double: the whole of field as strtod takes it, at most 63 bytes. 0 or -EINVAL. */
 int text_double(struct bytes field, double *ret_value);
 

@@ -350,4 +350,9 @@ static int update(void *ctx, struct metric_sink *sink)
     return 0;
 }
 
-const struct collector collector_cpu = {"cpu", true, start, update, stop, false};
+const struct collector collector_cpu = {.name = "cpu",
+                                        .enabled_by_default = true,
+                                        .start = start,
+                                        .update = update,
+                                        .stop = stop,
+                                        .blocks = false};

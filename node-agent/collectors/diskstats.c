@@ -1,13 +1,14 @@
 /* diskstats.c - /proc/diskstats, with what udev knows of each device (/run/udev/data/bMAJOR:MINOR).
  *
  * A line: major, minor, name, then 11, 15 or 17 numbers (kernels 2.6, 4.18, 5.5; Documentation/admin-guide/
- * iostats.rst). Partitions and the devices that node_exporter leaves out by default are left out here.
+ * iostats.rst).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "node-agent/collectors/table.h"
+#include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
@@ -97,7 +98,9 @@ static const char *const property_names[PROPERTIES] = {
 };
 
 struct disk_state {
-    const char *sysfs, *rootfs; /* borrowed from the config */
+    const char *sysfs; /* borrowed from the config */
+    char *udev_data;   /* owned */
+    struct pattern_filter devices;
     struct procfile *diskstats;
     char udev[UDEV_BYTES]; /* the file of the device being looked at, cut into strings */
 };
@@ -105,8 +108,11 @@ struct disk_state {
 static void stop(void *ctx)
 {
     struct disk_state *state = ctx;
-    if (state)
-        procfile_free(state->diskstats);
+    if (!state)
+        return;
+    procfile_free(state->diskstats);
+    pattern_filter_fini(&state->devices);
+    free(state->udev_data);
     free(state);
 }
 
@@ -116,59 +122,22 @@ static int start(const struct agent_config *config, void **ret_state)
     if (!state)
         return -ENOMEM;
     state->sysfs = config->host_metrics.path_sysfs;
-    state->rootfs = config->host_metrics.path_rootfs;
+    const char *udev = config->host_metrics.path_udev_data;
+    if (asprintf(&state->udev_data, "%s%s", *udev ? udev : config->host_metrics.path_rootfs,
+                 *udev ? "" : "/run/udev/data") < 0)
+        state->udev_data = NULL;
     state->diskstats = procfile_new(config->host_metrics.path_procfs, "diskstats");
-    if (!state->diskstats) {
+    int err = state->diskstats && state->udev_data ? 0 : -ENOMEM;
+    if (err == 0)
+        err = pattern_filter_init(&state->devices, config, "diskstats.device-include",
+                                  "diskstats.device-exclude",
+                                  "^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$");
+    if (err < 0) {
         stop(state);
-        return -ENOMEM;
+        return err;
     }
     *ret_state = state;
     return 0;
-}
-
-/* ---- which devices are left out: ^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$ ---- */
-
-static bool is_number(struct bytes text)
-{
-    return text.len > 0 && text_digits(text) == text.len;
-}
-
-/* sda1, vdb2: a disk's name, a letter, digits. */
-static bool is_lettered_partition(struct bytes name)
-{
-    static const char *const disks[] = {"hd", "sd", "vd", "xvd"};
-    for (size_t i = 0; i < sizeof disks / sizeof *disks; i++) {
-        size_t len = strlen(disks[i]);
-        if (text_starts(name, disks[i]) && name.len > len && name.ptr[len] >= 'a' && name.ptr[len] <= 'z' &&
-            is_number(bytes_skip(name, len + 1)))
-            return true;
-    }
-    return false;
-}
-
-/* nvme0n1p2. */
-static bool is_nvme_partition(struct bytes name)
-{
-    static const char *const marks[] = {"nvme", "n", "p"};
-    for (int i = 0; i < 3; i++) {
-        if (!text_starts(name, marks[i]))
-            return false;
-        name = bytes_skip(name, strlen(marks[i]));
-        size_t digits = text_digits(name);
-        if (digits == 0)
-            return false;
-        name = bytes_skip(name, digits);
-    }
-    return name.len == 0;
-}
-
-static bool is_left_out(struct bytes name)
-{
-    static const char *const numbered[] = {"ram", "zram", "loop", "fd"};
-    for (size_t i = 0; i < sizeof numbered / sizeof *numbered; i++)
-        if (text_starts(name, numbered[i]) && is_number(bytes_skip(name, strlen(numbered[i]))))
-            return true;
-    return is_lettered_partition(name) || is_nvme_partition(name);
 }
 
 /* ---- udev ---- */
@@ -193,7 +162,7 @@ static void read_udev(struct disk_state *state, const char *major, const char *m
 {
     char path[512], *rest = state->udev, *line;
     memset(values, 0, PROPERTIES * sizeof *values);
-    snprintf(path, sizeof path, "%s/run/udev/data/b%s:%s", state->rootfs, major, minor);
+    snprintf(path, sizeof path, "%s/b%s:%s", state->udev_data, major, minor);
     if (procfile_read_word(path, state->udev, sizeof state->udev) < 0)
         return;
     while ((line = strsep(&rest, "\n")))
@@ -315,7 +284,7 @@ static int update_device(struct disk_state *state, struct bytes line, struct met
     for (int i = 0; i < 3; i++)
         if (!text_field(&line, &fields[i]))
             return -EINVAL;
-    if (is_left_out(fields[2]))
+    if (!pattern_filter_passes(&state->devices, fields[2]))
         return 0;
     uint64_t counts[NUMBERS];
     int count, err = parse_numbers(line, counts, &count);
@@ -344,4 +313,12 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-const struct collector collector_diskstats = {"diskstats", true, start, update, stop, false};
+static const char *const flags[] = {"diskstats.device-include=~", "diskstats.device-exclude=~", NULL};
+
+const struct collector collector_diskstats = {.name = "diskstats",
+                                              .enabled_by_default = true,
+                                              .start = start,
+                                              .update = update,
+                                              .stop = stop,
+                                              .blocks = false,
+                                              .flags = flags};

@@ -1,16 +1,17 @@
 /* filesystem.c - sizes of the mounted file systems: /proc/1/mountinfo and statfs(2), each with a deadline.
  *
  * A line of mountinfo (proc(5)), separated by single blanks: id, parent, major:minor, root, mount point,
- * options, optional fields, "-", type, source, options of the file system. Mount points and types that
- * node_exporter leaves out by default are left out here.
+ * options, optional fields, "-", type, source, options of the file system.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/mount_probe.h"
+#include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
@@ -26,6 +27,7 @@ struct filesystem_state {
     int64_t timeout_ms;
     struct procfile *of_init, *of_self;
     struct mount_probe *probe;
+    struct pattern_filter points, types;
     struct mount mount; /* the one being looked at */
     uint64_t *seen;     /* owned; hashes of the mounts of this update */
     size_t seen_count, seen_room;
@@ -39,9 +41,32 @@ static void stop(void *ctx)
     procfile_free(state->of_init);
     procfile_free(state->of_self);
     mount_probe_free(state->probe);
+    pattern_filter_fini(&state->points);
+    pattern_filter_fini(&state->types);
     free(state->rootfs);
     free(state->seen);
     free(state);
+}
+
+static int init_filters(struct filesystem_state *state, const struct agent_config *config)
+{
+    int err = pattern_filter_init(
+        &state->points, config, "filesystem.mount-points-include", "filesystem.mount-points-exclude",
+        "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)");
+    return err < 0 ? err
+                   : pattern_filter_init(&state->types, config, "filesystem.fs-types-include",
+                                         "filesystem.fs-types-exclude",
+                                         "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|"
+                                         "fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|"
+                                         "rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$");
+}
+
+static int64_t timeout_of(const struct agent_config *config)
+{
+    int64_t timeout_ms;
+    const char *given = collector_flag(config, "filesystem.mount-timeout", "");
+    return *given && conf_parse_duration(given, &timeout_ms) == 0 ? timeout_ms
+                                                                  : config->host_metrics.mount_timeout_ms;
 }
 
 static int start(const struct agent_config *config, void **ret_state)
@@ -50,12 +75,14 @@ static int start(const struct agent_config *config, void **ret_state)
     if (!state)
         return -ENOMEM;
     state->rootfs = strdup(config->host_metrics.path_rootfs);
-    state->timeout_ms = config->host_metrics.mount_timeout_ms;
+    state->timeout_ms = timeout_of(config);
     state->of_init = procfile_new(config->host_metrics.path_procfs, "1/mountinfo");
     state->of_self = procfile_new(config->host_metrics.path_procfs, "self/mountinfo");
     int err = mount_probe_new(statfs, &state->probe);
     if (err == 0 && (!state->rootfs || !state->of_init || !state->of_self))
         err = -ENOMEM;
+    if (err == 0)
+        err = init_filters(state, config);
     if (err < 0)
         stop(state);
     else
@@ -157,38 +184,6 @@ static int parse_mount(struct bytes line, const char *rootfs, struct mount *moun
     return 0;
 }
 
-/* ---- what is left out ---- */
-
-/* ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/) */
-static bool is_point_left_out(const char *point)
-{
-    static const char *const folders[] = {"/dev", "/proc", "/sys"};
-    static const char *const below[] = {"/run/credentials/", "/var/lib/docker/",
-                                        "/var/lib/containers/storage/"};
-    for (int i = 0; i < 3; i++) {
-        size_t len = strlen(folders[i]);
-        if (strncmp(point, folders[i], len) == 0 && (point[len] == '\0' || point[len] == '/'))
-            return true;
-        len = strlen(below[i]);
-        if (strncmp(point, below[i], len) == 0 && point[len] != '\0')
-            return true;
-    }
-    return false;
-}
-
-static bool is_type_left_out(const char *type)
-{
-    static const char *const types[] = {"autofs",    "binfmt_misc", "bpf",    "cgroup",     "cgroup2",
-                                        "configfs",  "debugfs",     "devpts", "devtmpfs",   "fusectl",
-                                        "hugetlbfs", "iso9660",     "mqueue", "nsfs",       "overlay",
-                                        "proc",      "procfs",      "pstore", "rpc_pipefs", "securityfs",
-                                        "selinuxfs", "squashfs",    "erofs",  "sysfs",      "tracefs"};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(type, types[i]) == 0)
-            return true;
-    return false;
-}
-
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
     do
@@ -279,7 +274,8 @@ static int update_mount(struct filesystem_state *state, struct bytes line, struc
     int err = parse_mount(line, state->rootfs, mount);
     if (err < 0)
         return err;
-    if (is_point_left_out(mount->point) || is_type_left_out(mount->type) || was_seen(state))
+    if (!pattern_filter_passes(&state->points, bytes_of_string(mount->point)) ||
+        !pattern_filter_passes(&state->types, bytes_of_string(mount->type)) || was_seen(state))
         return 0;
     char path[2 * TEXT_BYTES];
     struct statfs s;
@@ -302,4 +298,18 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-const struct collector collector_filesystem = {"filesystem", true, start, update, stop, true};
+static const char *const flags[] = {"filesystem.mount-points-include=~",
+                                    "filesystem.mount-points-exclude=~",
+                                    "filesystem.fs-types-include=~",
+                                    "filesystem.fs-types-exclude=~",
+                                    "filesystem.mount-timeout=",
+                                    "filesystem.stat-workers=",
+                                    NULL};
+
+const struct collector collector_filesystem = {.name = "filesystem",
+                                               .enabled_by_default = true,
+                                               .start = start,
+                                               .update = update,
+                                               .stop = stop,
+                                               .blocks = true,
+                                               .flags = flags};

@@ -31,4 +31,9 @@ static void stop(void *state)
     procfile_free(state);
 }
 
-const struct collector collector_loadavg = {"loadavg", true, start, update, stop, false};
+const struct collector collector_loadavg = {.name = "loadavg",
+                                            .enabled_by_default = true,
+                                            .start = start,
+                                            .update = update,
+                                            .stop = stop,
+                                            .blocks = false};

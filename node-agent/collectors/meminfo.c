@@ -109,4 +109,9 @@ static void stop(void *state)
     procfile_free(state);
 }
 
-const struct collector collector_meminfo = {"meminfo", true, start, update, stop, false};
+const struct collector collector_meminfo = {.name = "meminfo",
+                                            .enabled_by_default = true,
+                                            .start = start,
+                                            .update = update,
+                                            .stop = stop,
+                                            .blocks = false};

@@ -215,4 +215,9 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-const struct collector collector_netdev = {"netdev", true, start, update, stop, false};
+const struct collector collector_netdev = {.name = "netdev",
+                                           .enabled_by_default = true,
+                                           .start = start,
+                                           .update = update,
+                                           .stop = stop,
+                                           .blocks = false};

@@ -55,4 +55,9 @@ static void stop(void *state)
     procfile_free(state);
 }
 
-const struct collector collector_stat = {"stat", true, start, update, stop, false};
+const struct collector collector_stat = {.name = "stat",
+                                         .enabled_by_default = true,
+                                         .start = start,
+                                         .update = update,
+                                         .stop = stop,
+                                         .blocks = false};

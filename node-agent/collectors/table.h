@@ -4,7 +4,10 @@
 
 #include "node-agent/collector.h"
 
-extern const struct collector collector_cpu, collector_diskstats, collector_filesystem, collector_loadavg,
-    collector_meminfo, collector_netdev, collector_stat, collector_time, collector_uname, collector_vmstat;
+extern const struct collector collector_conntrack, collector_cpu, collector_diskstats, collector_entropy,
+    collector_filefd, collector_filesystem, collector_kernel_hung, collector_loadavg, collector_meminfo,
+    collector_netdev, collector_netstat, collector_pressure, collector_schedstat, collector_selinux,
+    collector_sockstat, collector_softnet, collector_stat, collector_time, collector_timex,
+    collector_udp_queues, collector_uname, collector_vmstat;
 
 #endif

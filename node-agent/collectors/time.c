@@ -112,4 +112,9 @@ static void stop(void *state)
     free(state);
 }
 
-const struct collector collector_time = {"time", true, start, update, stop, false};
+const struct collector collector_time = {.name = "time",
+                                         .enabled_by_default = true,
+                                         .start = start,
+                                         .update = update,
+                                         .stop = stop,
+                                         .blocks = false};

@@ -30,4 +30,9 @@ static void stop(void *state)
     (void)state;
 }
 
-const struct collector collector_uname = {"uname", true, start, update, stop, false};
+const struct collector collector_uname = {.name = "uname",
+                                          .enabled_by_default = true,
+                                          .start = start,
+                                          .update = update,
+                                          .stop = stop,
+                                          .blocks = false};

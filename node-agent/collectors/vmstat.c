@@ -1,23 +1,43 @@
-/* vmstat.c - /proc/vmstat: "NAME VALUE" lines; of them those that node_exporter's default expression
- * ^(oom_kill|pgpg|pswp|pg.*fault).* takes. */
+/* vmstat.c - /proc/vmstat: "NAME VALUE" lines; of them those whose name
+ * --collector.vmstat.fields matches. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
+#include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
-static int start(const struct agent_config *config, void **ret_state)
+struct vmstat_state {
+    struct procfile *file;  /* owned */
+    struct pattern *fields; /* owned */
+};
+
+static void stop(void *ctx)
 {
-    *ret_state = procfile_new(config->host_metrics.path_procfs, "vmstat");
-    return *ret_state ? 0 : -ENOMEM;
+    struct vmstat_state *state = ctx;
+    procfile_free(state->file);
+    pattern_free(state->fields);
+    free(state);
 }
 
-static bool is_wanted(struct bytes name)
+static int start(const struct agent_config *config, void **ret_state)
 {
-    if (text_starts(name, "oom_kill") || text_starts(name, "pgpg") || text_starts(name, "pswp"))
-        return true;
-    return text_starts(name, "pg") && memmem(name.ptr + 2, name.len - 2, "fault", 5);
+    struct vmstat_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return -ENOMEM;
+    int err = pattern_new(collector_flag(config, "vmstat.fields", "^(oom_kill|pgpg|pswp|pg.*fault).*"),
+                          &state->fields);
+    state->file = procfile_new(config->host_metrics.path_procfs, "vmstat");
+    if (err == 0 && !state->file)
+        err = -ENOMEM;
+    if (err < 0)
+        stop(state);
+    else
+        *ret_state = state;
+    return err;
 }
 
 static void emit(struct metric_sink *sink, struct bytes key, double value)
@@ -29,22 +49,26 @@ static void emit(struct metric_sink *sink, struct bytes key, double value)
     collector_emit(sink, name, METRIC_UNTYPED, help, value);
 }
 
-static int update(void *state, struct metric_sink *sink)
+static int update(void *ctx, struct metric_sink *sink)
 {
+    struct vmstat_state *state = ctx;
     struct bytes text, line, name, field;
     double value;
-    int err = procfile_read(state, &text);
+    int err = procfile_read(state->file, &text);
     while (err == 0 && text_line(&text, &line)) {
         err = text_field(&line, &name) && text_field(&line, &field) ? text_double(field, &value) : -EINVAL;
-        if (err == 0 && is_wanted(name))
+        if (err == 0 && pattern_matches_again(state->fields, name))
             emit(sink, name, value);
     }
     return err;
 }
 
-static void stop(void *state)
-{
-    procfile_free(state);
-}
+static const char *const flags[] = {"vmstat.fields=~", NULL};
 
-const struct collector collector_vmstat = {"vmstat", true, start, update, stop, false};
+const struct collector collector_vmstat = {.name = "vmstat",
+                                           .enabled_by_default = true,
+                                           .start = start,
+                                           .update = update,
+                                           .stop = stop,
+                                           .blocks = false,
+                                           .flags = flags};

@@ -481,6 +481,92 @@ static void test_buffer_views_are_readable_while_it_runs(void **state)
     fixture_fini(&f);
 }
 
+static void wait_for_rows(struct fixture *f, int64_t count)
+{
+    struct buffer_state s;
+    do
+        buffer_get_state(f->buffer, &s);
+    while (s.rows != count && usleep(10000) == 0);
+}
+
+static void test_buffer_keeps_delivered_rows_for_the_retention(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1);
+    f.options.retention_ms = 2000;
+    fixture_reopen(&f);
+    int64_t row = fixture_append(&f, "node", 1, 1).row_id;
+    fixture_append(&f, "node", 1, 2);
+    fixture_append(&f, "peer", 1, 1);
+    int64_t delivered_at = clock_mono_ns();
+    fixture_deliver(&f, "one", buffer_slot("node"), row, 10);
+    wait_for_rows(&f, 2);
+    assert_true(clock_mono_ns() - delivered_at >= INT64_C(2000000000));
+    assert_int_equal(fixture_query(&f, "SELECT count(*) FROM batch WHERE seq = 1 AND origin = 'node'"), 0);
+    assert_int_equal(fixture_owed(&f, "one", "node"), 1); /* what is owed stays, however old */
+    fixture_fini(&f);
+}
+
+static void test_buffer_keeps_a_bounded_number_of_ends(void **state)
+{
+    (void)state;
+    enum { BATCHES = 17 };
+    struct fixture f;
+    char name[32];
+    fixture_setup(&f, 1);
+    for (int i = 0; i < BATCHES; i++) {
+        struct batch *batch = fixture_batch("node", 1, (uint64_t)i + 1, 10);
+        for (int k = 0; k < BATCH_MAX_SOURCES; k++) {
+            snprintf(name, sizeof name, "file-%d-%d", i, k);
+            assert_int_equal(batch_add_source(batch, name, 0, 7), 0);
+        }
+        assert_int_equal(fixture_append_batch(&f, batch).outcome, BUFFER_COMMITTED);
+    }
+    struct buffer_resume resume = fixture_resume(&f, "node", 1, NULL);
+    assert_true(resume.end_count <= 65536);
+    assert_true(resume.end_count > 60000);
+    fixture_free_ends(&resume);
+    fixture_fini(&f);
+}
+
+static void test_buffer_forgets_ends_and_origins_of_last_month(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1);
+    f.options.retention_ms = 0;
+    fixture_reopen(&f);
+    static const char *const names[] = {"gone", "here"};
+    for (int i = 0; i < 2; i++) {
+        struct batch *batch = fixture_batch(names[i], 1, 1, 10);
+        batch_add_source(batch, "old file", 0, 7);
+        batch_add_source(batch, "new file", 0, 7);
+        int64_t row = fixture_append_batch(&f, batch).row_id;
+        fixture_deliver(&f, "one", buffer_slot(names[i]), row, 10);
+    }
+    wait_for_rows(&f, 0);
+    fixture_close(&f);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f.path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "UPDATE file_end SET touched = touched - 31 * 86400 * 1000000000 WHERE file = 'old "
+                     "file'; UPDATE origin SET seen = seen - 31 * 86400 * 1000000000 WHERE name = 'gone'",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    fixture_reopen(&f);
+    while (fixture_query(&f, "SELECT count(*) FROM file_end") != 1)
+        usleep(10000);
+    assert_int_equal(fixture_query(&f, "SELECT count(*) FROM origin WHERE name = 'here'"), 1);
+    assert_int_equal(fixture_query(&f, "SELECT count(*) FROM origin"), 1);
+    assert_int_equal(fixture_query(&f, "SELECT count(*) FROM number"), 1);
+    assert_int_equal(fixture_append(&f, "here", 1, 1).outcome, BUFFER_REPEATED);
+    assert_int_equal(fixture_append(&f, "gone", 1, 1).outcome, BUFFER_COMMITTED);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +588,9 @@ int main(void)
         cmocka_unit_test(test_buffer_postings_survive_a_restart),
         cmocka_unit_test(test_buffer_keeps_refused_records_within_bounds),
         cmocka_unit_test(test_buffer_names_what_a_damaged_wal_lost),
+        cmocka_unit_test(test_buffer_keeps_delivered_rows_for_the_retention),
+        cmocka_unit_test(test_buffer_keeps_a_bounded_number_of_ends),
+        cmocka_unit_test(test_buffer_forgets_ends_and_origins_of_last_month),
         cmocka_unit_test(test_buffer_views_are_readable_while_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

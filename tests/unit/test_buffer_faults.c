@@ -433,6 +433,24 @@ static void test_buffer_pushes_back_and_names_a_reader_that_stays(void **state)
     fixture_fini(&f);
 }
 
+/* Nobody settles anything and nothing can be removed: the WAL alone must not lock the buffer up. */
+static void test_buffer_fills_its_quota_through_a_small_wal(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1);
+    f.options.quota_bytes = 16 << 20;
+    fixture_reopen(&f);
+    int64_t bytes = 0;
+    for (uint64_t seq = 1; bytes < 11 << 20; seq++) {
+        int64_t began = clock_mono_ns();
+        while (fixture_append_batch(&f, fixture_batch("node", 1, seq, 900000)).outcome != BUFFER_COMMITTED)
+            assert_true(clock_mono_ns() - began < INT64_C(5000000000));
+        bytes += 900000;
+    }
+    fixture_fini(&f);
+}
+
 static void test_buffer_shrinks_when_nearly_empty(void **state)
 {
     (void)state;
@@ -468,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_buffer_full_drops_the_oldest_when_told_so),
         cmocka_unit_test(test_buffer_on_a_full_volume_goes_on_when_there_is_room_again),
         cmocka_unit_test(test_buffer_pushes_back_and_names_a_reader_that_stays),
+        cmocka_unit_test(test_buffer_fills_its_quota_through_a_small_wal),
         cmocka_unit_test(test_buffer_shrinks_when_nearly_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "node-agent/collectors/table.h"
 #include "node-agent/exposition.h"
 #include "node-agent/exposition_write.h"
-#include "node-agent/host_metrics.h"
+#include "node-agent/node_metrics.h"
 #include "node-agent/text.h"
 #include "tests/unit/unit.h"
 
@@ -23,6 +23,7 @@ static struct agent_config config_of(const char *const *names, size_t count)
     config.host_metrics.path_procfs = TEST_DATA "/host/proc";
     config.host_metrics.path_sysfs = TEST_DATA "/host/sys";
     config.host_metrics.path_rootfs = TEST_DATA "/host/root";
+    config.host_metrics.path_udev_data = "";
     config.host_metrics.mount_timeout_ms = 5000;
     config.host_metrics.collectors = (struct conf_strings){(const char **)names, count};
     return config;
@@ -136,7 +137,7 @@ static void test_collectors_say_what_node_exporter_says(void **state)
     buf_init(&ours, 16 << 20);
     buf_init(&theirs, 16 << 20);
     buf_init(&errors, 4096);
-    assert_int_equal(host_metrics_print(&config, &ours, &errors), 0);
+    assert_int_equal(node_metrics_print(&config, &ours, &errors), 0);
     read_file(TEST_DATA "/host/node_exporter-1.12.1.txt", &theirs);
     expect_equal(canonical(buf_bytes(&ours)), canonical(buf_bytes(&theirs)));
     buf_fini(&ours);
@@ -152,7 +153,7 @@ static void test_collectors_are_chosen_by_name(void **state)
     struct buf page, errors;
     buf_init(&page, 1 << 20);
     buf_init(&errors, 4096);
-    assert_int_equal(host_metrics_print(&config, &page, &errors), 0);
+    assert_int_equal(node_metrics_print(&config, &page, &errors), 0);
     char *got = canonical(buf_bytes(&page));
     assert_string_equal(got,
                         "help node_load1 1m load average.\nhelp node_load15 15m load average.\n"
@@ -164,7 +165,7 @@ static void test_collectors_are_chosen_by_name(void **state)
                         "type node_scrape_collector_success gauge\n");
     free(got);
     config.host_metrics.collectors.count = 2;
-    assert_int_equal(host_metrics_print(&config, &page, &errors), -EINVAL);
+    assert_int_equal(node_metrics_print(&config, &page, &errors), -EINVAL);
     buf_append(&errors, "", 1);
     assert_string_equal((const char *)errors.ptr,
                         "host_metrics.collectors: nosuch: unknown; one of cpu, diskstats, "
@@ -182,7 +183,7 @@ static void test_collectors_report_what_they_cannot_read(void **state)
     struct buf page, errors;
     buf_init(&page, 1 << 20);
     buf_init(&errors, 4096);
-    assert_int_equal(host_metrics_print(&config, &page, &errors), 0);
+    assert_int_equal(node_metrics_print(&config, &page, &errors), 0);
     char *got = canonical(buf_bytes(&page));
     for (int i = 0; i < 7; i++) {
         char want[128];

@@ -76,6 +76,7 @@ static void test_cri_refuses_what_is_not_its_format(void **state)
         "2025-11-22T16:36:11+0530 stdout F x",
         "1969-12-31T23:59:59Z stdout F x",
         "1970-01-01T00:00:00+01:00 stdout F x",
+        "2262-01-01T00:00:00Z stdout F x",
         "2025-11-22T16:36:11Z stdoutF x",
         "2025-1a-22T16:36:11Z stdout F x",
     };

@@ -1,0 +1,231 @@
+#include "node-agent/tail_set.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int add_log(struct tail_set *set, struct tail_owner *owner, struct tail_log *log)
+{
+    if (set->count == set->cap) {
+        size_t cap = set->cap ? 2 * set->cap : 64;
+        struct tail_log **logs = realloc(set->logs, cap * sizeof(struct tail_log *));
+        if (logs)
+            set->logs = logs;
+        struct tail_owner **owners = realloc(set->owners, cap * sizeof(struct tail_owner *));
+        if (owners)
+            set->owners = owners;
+        if (!logs || !owners)
+            return -ENOMEM;
+        set->cap = cap;
+    }
+    set->owners[set->count] = owner;
+    set->logs[set->count++] = log;
+    return 0;
+}
+
+static struct tail_log *find_log(struct tail_set *set, struct tail_owner *owner, uint32_t restart)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->owners[i] == owner && set->logs[i]->restart == restart)
+            return set->logs[i];
+    return NULL;
+}
+
+static struct tail_log *get_log(struct tail_set *set, struct tail_owner *owner, uint32_t restart)
+{
+    struct tail_log *log = find_log(set, owner, restart);
+    if (log)
+        return log;
+    if (tail_log_new(owner->path, owner->pod_folder, owner->container, restart, set->options->labels,
+                     set->options->max_line, &log) < 0)
+        return NULL;
+    if (add_log(set, owner, log) < 0) {
+        tail_log_free(log);
+        return NULL;
+    }
+    return log;
+}
+
+static void drop_log(struct tail_set *set, size_t i)
+{
+    tail_log_free(set->logs[i]);
+    set->logs[i] = set->logs[--set->count];
+    set->owners[i] = set->owners[set->count];
+}
+
+/* The file of the log that the name stands for now, by inode; a closed one may be another's inode by now. */
+static struct tail_file *find_file(struct tail_log *log, const char *name, const struct stat *st)
+{
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        if (f->inode != st->st_ino || f->device != st->st_dev)
+            continue;
+        if (f->fd >= 0 || (strcmp(f->name, name) == 0 && f->size == (uint64_t)st->st_size) ||
+            tail_file_is_at(f, log->folder, name))
+            return f;
+    }
+    return NULL;
+}
+
+struct adoption {
+    struct tail_file *file;
+    char numbers[40]; /* what its key has between the names and the fingerprint */
+    const char *key;
+    uint32_t head_len;
+};
+
+static void consider(void *ctx, struct offset *at)
+{
+    struct adoption *a = ctx;
+    struct tail_key key;
+    if (strstr(at->key, a->numbers) && tail_file_parse_key(at->key, &key) == 0 &&
+        key.head_len > a->head_len && tail_file_matches(a->file, &key)) {
+        a->head_len = key.head_len;
+        a->key = at->key;
+    }
+}
+
+/* Gives a new file the identity that the offsets have for it, and the position that belongs to it. */
+static void recognise(struct tail_set *set, struct tail_file *file)
+{
+    struct adoption a = {.file = file};
+    snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
+             (uint64_t)file->inode);
+    offsets_each(set->options->offsets, consider, &a);
+    if (a.key && tail_file_adopt(file, a.key) == 0)
+        tail_file_reset(file, set->options->offsets);
+}
+
+static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, const char *name, ino_t inode)
+{
+    struct tail_file *file, *added;
+    int err = set->open_files >= set->options->max_files ? -EMFILE : tail_file_open(log->folder, name, &file);
+    if (err < 0) {
+        if (err != -ENOENT && err != -EINVAL)
+            stats_add(set->options->errors, 1);
+        return NULL;
+    }
+    if (file->inode != inode) { /* renamed meanwhile: its folder's change will be told */
+        tail_file_free(file);
+        return NULL;
+    }
+    set->open_files++;
+    recognise(set, file);
+    added = file;
+    tail_log_take(log, &file);
+    return added;
+}
+
+static void rename_file(struct tail_file *file, const char *name)
+{
+    char *copy = strcmp(file->name, name) ? strdup(name) : NULL;
+    if (!copy)
+        return;
+    free(file->name);
+    file->name = copy;
+}
+
+void tail_set_see(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart,
+                  const struct stat *st)
+{
+    struct tail_log *log = get_log(set, owner, restart);
+    struct tail_file *file = log ? find_file(log, name, st) : NULL;
+    if (!log)
+        return;
+    if (file)
+        rename_file(file, name);
+    else
+        file = open_file(set, log, name, st->st_ino);
+    if (!file)
+        return;
+    if (file->fd < 0)
+        file->size = (uint64_t)st->st_size;
+    file->linked = true;
+    log->dirty = true;
+}
+
+void tail_set_unsee(struct tail_set *set, struct tail_owner *owner)
+{
+    for (size_t i = 0; i < set->count; i++)
+        for (struct tail_file *f = set->owners[i] == owner ? set->logs[i]->files : NULL; f; f = f->next)
+            f->linked = false;
+}
+
+/* What was live and is not any more waits a while for its last lines. */
+static void age_log(struct tail_log *log, int64_t now_ns)
+{
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        bool live = f->linked && f->name[strlen(f->name) - 1] == 'g'; /* N.log; rotated ones end in a digit */
+        if (!live && (f->live || f->changed_ns <= 0)) {
+            f->changed_ns = now_ns;
+            log->dirty = true;
+        }
+        f->live = live;
+    }
+    tail_log_sort(log);
+}
+
+void tail_set_seen(struct tail_set *set, struct tail_owner *owner, int64_t now_ns)
+{
+    uint32_t newest = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (set->owners[i] == owner && set->logs[i]->restart > newest)
+            newest = set->logs[i]->restart;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->owners[i] != owner)
+            continue;
+        set->logs[i]->ended = set->logs[i]->restart < newest;
+        age_log(set->logs[i], now_ns);
+    }
+}
+
+bool tail_set_has(const struct tail_set *set, const struct tail_owner *owner)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->owners[i] == owner)
+            return true;
+    return false;
+}
+
+void tail_set_mark_dirty(struct tail_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        set->logs[i]->dirty = true;
+}
+
+void tail_set_tidy(struct tail_set *set, int64_t now_ns)
+{
+    set->open_files = 0;
+    for (size_t i = 0; i < set->count;) {
+        struct tail_log *log = set->logs[i];
+        tail_log_tidy(log, set->options->offsets, now_ns, set->options->linger_ns);
+        for (struct tail_file *f = log->files; f; f = f->next)
+            set->open_files += f->fd >= 0;
+        if (log->files)
+            i++;
+        else
+            drop_log(set, i);
+    }
+}
+
+struct tail_file *tail_set_find(const struct tail_set *set, const struct tail_key *key,
+                                struct tail_log **ret_log)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        for (struct tail_file *f = set->logs[i]->files; f; f = f->next) {
+            if (!tail_file_matches(f, key))
+                continue;
+            *ret_log = set->logs[i];
+            return f;
+        }
+    }
+    return NULL;
+}
+
+void tail_set_fini(struct tail_set *set)
+{
+    while (set->count)
+        drop_log(set, 0);
+    free(set->logs);
+    free(set->owners);
+}

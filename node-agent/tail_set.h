@@ -1,0 +1,46 @@
+/* tail_set.h - all logs that are followed, and which name stands for which file.
+ *
+ * A file is known by its inode while its descriptor is open, and by its first bytes when it is closed. Loop
+ * thread only.
+ */
+#ifndef NODE_AGENT_TAIL_SET_H
+#define NODE_AGENT_TAIL_SET_H
+
+#include <sys/stat.h>
+
+#include "node-agent/tail.h"
+
+struct tail_owner {                            /* a container's folder; lives as long as it has logs */
+    const char *path, *pod_folder, *container; /* borrowed */
+    bool wrote;                                /* a file in it was written to */
+};
+
+struct tail_set {
+    const struct tail_options *options; /* borrowed */
+    struct tail_log **logs;             /* owned, in no order; owners[i] is where logs[i] is */
+    struct tail_owner **owners;         /* borrowed */
+    size_t count, cap, open_files;
+};
+
+void tail_set_fini(struct tail_set *set);
+
+/* tail_set_unsee, tail_set_see, tail_set_seen: a listing of the owner's folder: before it, for each log file
+ * in it (st: of its target), and behind it. */
+void tail_set_unsee(struct tail_set *set, struct tail_owner *owner);
+void tail_set_see(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart,
+                  const struct stat *st);
+void tail_set_seen(struct tail_set *set, struct tail_owner *owner, int64_t now_ns);
+
+/* tail_set_has: whether the owner has logs. */
+bool tail_set_has(const struct tail_set *set, const struct tail_owner *owner);
+
+void tail_set_mark_dirty(struct tail_set *set);
+
+/* tail_set_tidy: closes and drops what nothing more comes from. */
+void tail_set_tidy(struct tail_set *set, int64_t now_ns);
+
+/* tail_set_find: as tail_find. */
+struct tail_file *tail_set_find(const struct tail_set *set, const struct tail_key *key,
+                                struct tail_log **ret_log);
+
+#endif
