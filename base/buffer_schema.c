@@ -13,7 +13,7 @@
 
 /* How the file is used. secure_delete is ON in Debian's build and nearly doubles what is written. */
 static const char pragmas[] =
-    "PRAGMA page_size=16384;"
+    "PRAGMA page_size=32768;"
     "PRAGMA auto_vacuum=INCREMENTAL;"
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=FULL;"

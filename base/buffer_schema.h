@@ -14,7 +14,7 @@
 enum {
     BUFFER_SCHEMA_VERSION = 1,          /* PRAGMA user_version */
     BUFFER_APPLICATION_ID = 0x54724255, /* PRAGMA application_id: "TrBU" */
-    BUFFER_PAGE_SIZE = 16384,
+    BUFFER_PAGE_SIZE = 32768,
 };
 
 /* buffer_schema_open: opens path for writing, made when missing. A newer version's or a damaged file is moved

@@ -8,7 +8,7 @@
 #include "base/buffer_space.h"
 #include "base/clock.h"
 
-enum { TIDY_BUSY_MS = 100 };
+enum { TIDY_BUSY_MS = 100, PATIENCE_MS = 4 };
 
 struct group {
     struct buffer_work *works[BUFFER_GROUP_WORKS]; /* owned */
@@ -84,6 +84,26 @@ static int64_t bytes_of(const struct buffer_work *work)
     return work->kind == BUFFER_WORK_APPEND ? (int64_t)work->of.append->batch->payload.len : 0;
 }
 
+/* Whether all that is queued may wait a little for company: settlements that nobody posts after. */
+static bool is_patient(const struct buffer *buffer)
+{
+    for (const struct buffer_work *work = buffer->first; work; work = work->next) {
+        if (work->kind != BUFFER_WORK_SETTLE || work->of.settlement->posting_key)
+            return false;
+    }
+    return true;
+}
+
+/* A moved cursor is committed with the next batch when one comes at once: a commit costs the same for both. */
+static void wait_for_company(struct buffer *buffer)
+{
+    int64_t deadline_ns = clock_mono_ns() + (int64_t)PATIENCE_MS * 1000000;
+    struct timespec until = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+    while (buffer->first && !buffer->is_stopping && is_patient(buffer))
+        if (pthread_cond_timedwait(&buffer->queue_filled, &buffer->queue_lock, &until) == ETIMEDOUT)
+            break;
+}
+
 /* Takes what is queued, after waiting for it until deadline_ns of the monotonic clock. Returns false to stop.
  */
 static bool take_group(struct buffer *buffer, int64_t deadline_ns, struct group *group)
@@ -95,6 +115,7 @@ static bool take_group(struct buffer *buffer, int64_t deadline_ns, struct group 
     while (!buffer->first && !buffer->is_stopping)
         if (pthread_cond_timedwait(&buffer->queue_filled, &buffer->queue_lock, &until) == ETIMEDOUT)
             break;
+    wait_for_company(buffer);
     bool goes_on = buffer->first || !buffer->is_stopping;
     while (buffer->first && group->count < BUFFER_GROUP_WORKS &&
            (group->count == 0 || group->bytes + bytes_of(buffer->first) <= BUFFER_GROUP_BYTES)) {
