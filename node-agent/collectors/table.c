@@ -5,6 +5,7 @@
 
 const struct collector *const collectors[] = {
     &collector_arp,
+    &collector_bcache,
     &collector_bonding,
     &collector_btrfs,
     &collector_buddyinfo,
