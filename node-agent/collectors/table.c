@@ -6,6 +6,7 @@
 const struct collector *const collectors[] = {
     &collector_arp,
     &collector_bcache,
+    &collector_bcachefs,
     &collector_bonding,
     &collector_btrfs,
     &collector_buddyinfo,
