@@ -13,6 +13,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
+#include "gateway/refused.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -33,6 +34,8 @@ struct gateway {
     struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
     struct status *status;                   /* owned */
+    struct jobs *jobs;                       /* owned */
+    struct refused *refused;                 /* owned */
     struct web_parts parts;
     uv_timer_t drain_timer;
     bool drain_timer_is_open;
@@ -109,6 +112,10 @@ static int start_control(struct gateway *gw)
         err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
     if (err == 0)
         err = status_new(gw->control, gw->config.name, &gw->parts, &gw->status);
+    if (err == 0)
+        err = jobs_new(&gw->loop, &gw->jobs);
+    if (err == 0)
+        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -150,6 +157,8 @@ static void stop(struct gateway *gw)
     web_close(gw->web);
     tap_close(gw->tap);
     status_close(gw->status);
+    jobs_close(gw->jobs);
+    refused_close(gw->refused);
     control_close(gw->control);
     receive_close(gw->receive);
     pods_close(gw->pods);
