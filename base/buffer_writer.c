@@ -33,6 +33,9 @@ static void answer(const struct buffer_work *work)
     case BUFFER_WORK_HAND_OVER:
         mailbox_post(work->of.handed->reply_to, &work->of.handed->letter);
         break;
+    case BUFFER_WORK_REFUSAL:
+        mailbox_post(work->of.change->reply_to, &work->of.change->letter);
+        break;
     }
 }
 
@@ -50,6 +53,9 @@ static void fail(const struct buffer_work *work, int err)
         break;
     case BUFFER_WORK_HAND_OVER:
         work->of.handed->error = err;
+        break;
+    case BUFFER_WORK_REFUSAL:
+        work->of.change->error = err;
         break;
     }
 }
@@ -158,6 +164,10 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
     case BUFFER_WORK_HAND_OVER:
         err = buffer_rows_hand_over(buffer, work->of.handed->row_id);
         work->of.handed->error = err;
+        return err == -ENOENT ? 0 : err;
+    case BUFFER_WORK_REFUSAL:
+        err = buffer_settle_refusal(buffer, work->of.change);
+        work->of.change->error = err;
         return err == -ENOENT ? 0 : err;
     }
     return err;
