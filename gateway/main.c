@@ -2,6 +2,7 @@
 #include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
+#include "gateway/status_command.h"
 #include "gateway/tap_command.h"
 
 static int check(const char *path, struct buf *errors)
@@ -15,6 +16,8 @@ static int check(const char *path, struct buf *errors)
 }
 
 static const struct program_verb verbs[] = {
+    {"status", STATUS_COMMAND_USAGE, status_command_main},
+    {"ledger", STATUS_COMMAND_USAGE, status_command_main},
     {"tap", TAP_COMMAND_USAGE, tap_command_main},
     {0},
 };
