@@ -14,12 +14,8 @@
 enum {
     BUFFER_SCHEMA_VERSION = 1,          /* PRAGMA user_version */
     BUFFER_APPLICATION_ID = 0x54724255, /* PRAGMA application_id: "TrBU" */
-<<<<<<< HEAD
     BUFFER_PAGE_SIZE = 32768,
-=======
-    BUFFER_PAGE_SIZE = 16384,
     BUFFER_PATH_MAX = 4096,
->>>>>>> operate
 };
 
 /* buffer_schema_open: opens path for writing, made when missing. A newer version's or a damaged file is moved

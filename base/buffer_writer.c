@@ -100,7 +100,8 @@ static bool is_patient(const struct buffer *buffer)
     return true;
 }
 
-/* A moved cursor is committed with the next batch when one comes at once: a commit costs the same for both. */
+/* A moved cursor is committed with the next batch when one comes at once: a commit costs the same for both.
+ */
 static void wait_for_company(struct buffer *buffer)
 {
     int64_t deadline_ns = clock_mono_ns() + (int64_t)PATIENCE_MS * 1000000;
