@@ -4,12 +4,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
-#include "base/http_server.h"
 #include "gateway/tap_read.h"
 
-enum { PEER_MS = 10 * 60 * 1000, POLL_MS = 20 };
+enum { POLL_MS = 20 };
 
 enum session_state {
     SESSION_READING,     /* a step is on the thread pool */
@@ -34,8 +34,7 @@ struct session {
 struct tap {
     struct loop *loop;                       /* borrowed */
     struct buffer *buffers[TELEMETRY_COUNT]; /* borrowed */
-    struct http_server *server;
-    struct session *sessions; /* owned */
+    struct session *sessions;                /* owned */
     int session_count;
     uv_async_t committed;
     _Atomic unsigned news; /* a bit for each signal that has new rows */
@@ -236,24 +235,15 @@ static void serve_tap(struct http_request *request, void *ctx)
     start_step(session);
 }
 
-int tap_new(struct loop *loop, const char *path, struct buffer *const buffers[TELEMETRY_COUNT],
+int tap_new(struct loop *loop, struct control *control, struct buffer *const buffers[TELEMETRY_COUNT],
             struct tap **ret_tap)
 {
-    static const struct http_route routes[] = {{"GET", "/tap", serve_tap}, {0}};
-    static const struct http_limits limits = {.connections = 4 * TAP_MAX_TAPS, .request_ms = PEER_MS};
-    char address[512];
     struct tap *tap = calloc(1, sizeof *tap);
     if (!tap)
         return -ENOMEM;
     tap->loop = loop;
     memcpy(tap->buffers, buffers, sizeof tap->buffers);
-    int err = snprintf(address, sizeof address, "unix:%s", path) < (int)sizeof address ? 0 : -ENAMETOOLONG;
-    if (err == 0)
-        err = http_server_new(&loop->uv, address, routes, tap, &limits, &tap->server);
-    if (err < 0) {
-        free(tap);
-        return err;
-    }
+    control_add(control, "GET", "/tap", serve_tap, tap);
     uv_async_init(&loop->uv, &tap->committed, on_news);
     tap->committed.data = tap;
     for (int s = 0; s < TELEMETRY_COUNT; s++) {
@@ -284,6 +274,5 @@ void tap_close(struct tap *tap)
         next = session->next;
         end(session);
     }
-    http_server_close(tap->server);
     uv_close((uv_handle_t *)&tap->committed, on_handle_closed);
 }

@@ -13,14 +13,15 @@
 
 #include "base/buffer.h"
 #include "base/loop.h"
+#include "gateway/control.h"
 
 enum { TAP_HEARTBEAT_MS = 10000, TAP_QUEUED_BYTES = 1 << 20, TAP_MAX_TAPS = 16 };
 
 struct tap;
 
-/* tap_new: listens on the unix socket at path (mode 0600: it shows production data). buffers are borrowed and
- * must stay open until the loop has ended. 0 or a negative errno. */
-int tap_new(struct loop *loop, const char *path, struct buffer *const buffers[TELEMETRY_COUNT],
+/* tap_new: answers on the control socket. control and buffers are borrowed and must stay open until
+ * tap_close, the buffers until the loop has ended. 0, -ENOMEM. */
+int tap_new(struct loop *loop, struct control *control, struct buffer *const buffers[TELEMETRY_COUNT],
             struct tap **ret_tap);
 
 /* tap_close: ends all taps; frees asynchronously, on the loop. NULL is fine. */

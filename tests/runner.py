@@ -3,6 +3,7 @@
 Steps: unit (preset dev), style, asan, tsan, e2e. The peers of the end-to-end tests are built beside the other steps.
 An end-to-end test is an executable file directly in tests/e2e; lines at its top tell how it is run:
     # needs: loki jaeger prometheus3 node_exporter js    peers of tests/peers, or commands; what is missing skips the test
+    # needs: cluster                       the Kubernetes of tests/cluster, only where it is built already
     # timeout: 120                         seconds, 300 by default (three times as many with sanitizers)
     # sanitizers: yes                      run again with the programs built with sanitizers
 It runs in a session of its own with $TRIBUTARY_BUILD (folder with the programs) and $TRIBUTARY_TEST_DIR (an empty folder of its
@@ -24,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 PEERS = os.path.join(ROOT, "tests", "peers")
 E2E = os.path.join(ROOT, "tests", "e2e")
+CLUSTER = "cluster"  # built by hand, tests/cluster/build: that takes longer than all the tests
 PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js")
 SANITIZED = ("asan", "tsan")
 JOBS = str(min(os.cpu_count() or 1, 8))
@@ -199,6 +201,8 @@ def e2e_tests(patterns):
 
 
 def is_there(need):
+    if need == CLUSTER:
+        return subprocess.run([os.path.join(ROOT, "tests", "cluster", "ready")], stdout=subprocess.DEVNULL, check=False).returncode == 0
     if need in PEER_NAMES:
         return subprocess.run([os.path.join(PEERS, "path"), need], stdout=subprocess.DEVNULL, check=False).returncode == 0
     return shutil.which(need) is not None
@@ -208,8 +212,9 @@ def e2e_one(results, test, preset):
     step = "e2e" if preset == "dev" else f"e2e {preset}"
     missing = [need for need in test.needs if not is_there(need)]
     if missing:
-        outcome = "failed" if os.environ.get("TRIBUTARY_REQUIRE_PEERS") == "1" else "skipped"
-        results.append(Result(step, test.name, outcome, 0.0, f"missing: {', '.join(missing)}"))
+        outcome = "failed" if os.environ.get("TRIBUTARY_REQUIRE_PEERS") == "1" and missing != [CLUSTER] else "skipped"
+        results.append(Result(step, test.name, outcome, 0.0, f"missing: {', '.join(missing)}"
+                              + (" (tests/cluster/build builds it once, in about 10 minutes)" if CLUSTER in missing else "")))
         say(f"{outcome}  {step}: {test.name}: {results[-1].reason}")
         return
     folder = tempfile.mkdtemp(prefix="tributary-e2e-")

@@ -100,6 +100,7 @@ static void test_tap_query_refuses_what_it_does_not_know(void **state)
 struct world {
     struct fixture f; /* its buffer is that of logs */
     struct loop loop;
+    struct control *control;
     struct tap *tap;
     uint64_t seq;
     int64_t time_ns;
@@ -120,12 +121,14 @@ static void setup(struct world *w)
     w->time_ns = NOW;
     assert_int_equal(loop_init(&w->loop, (struct loop_callbacks){nothing, nothing, NULL}), 0);
     snprintf(socket, sizeof socket, "%s/control.sock", w->f.folder);
-    assert_int_equal(tap_new(&w->loop, socket, buffers, &w->tap), 0);
+    assert_int_equal(control_new(&w->loop, socket, &w->control), 0);
+    assert_int_equal(tap_new(&w->loop, w->control, buffers, &w->tap), 0);
 }
 
 static void teardown(struct world *w)
 {
     tap_close(w->tap);
+    control_close(w->control);
     loop_end(&w->loop);
     loop_run(&w->loop);
     loop_fini(&w->loop);
