@@ -74,6 +74,7 @@ int grpc_put_details(struct buf *out, enum grpc_code code, const char *message, 
     return err < 0 || retry_ms <= 0 ? err : put_retry(out, retry_ms);
 }
 
+/* Without padding, as gRPC has it. */
 static int put_base64(struct buf *out, struct bytes in)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -87,9 +88,9 @@ static int put_base64(struct buf *out, struct bytes in)
         uint8_t *p = out->ptr + out->len;
         p[0] = (uint8_t)digits[three >> 18];
         p[1] = (uint8_t)digits[three >> 12 & 63];
-        p[2] = i + 1 < in.len ? (uint8_t)digits[three >> 6 & 63] : '=';
-        p[3] = i + 2 < in.len ? (uint8_t)digits[three & 63] : '=';
-        out->len += 4;
+        p[2] = (uint8_t)digits[three >> 6 & 63];
+        p[3] = (uint8_t)digits[three & 63];
+        out->len += in.len - i < 3 ? in.len - i + 1 : 4;
     }
     return 0;
 }
