@@ -1,9 +1,10 @@
 #include "base/program.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2, DESCRIPTORS = 65536 };
 
 static int tell_usage(const struct program *program, FILE *to, int status)
 {
@@ -87,8 +88,20 @@ static int dispatch(const struct program *program, int argc, char **argv)
     return run_verb(program, argc - 1, argv + 1);
 }
 
+/* Connections and open files are bounded by limits of our own; the soft one of the shell is too low for them.
+ */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int program_main(const struct program *program, int argc, char **argv)
 {
+    raise_descriptor_limit();
     int status = dispatch(program, argc, argv);
     return status == PROGRAM_RELOAD ? start_anew(argv) : status;
 }

@@ -62,12 +62,14 @@ cpu_s() { sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ pri
 # memory_mb PID VmRSS|VmHWM: resident memory now, or the most so far.
 memory_mb() { awk -v key="$2:" '$1 == key { printf "%.1f\n", $2 / 1024 }' "/proc/$1/status"; }
 
-# note KEY VALUE: one measurement of this run; median KEY: the median of all of them.
+# note KEY VALUE: one measurement of this run; median KEY, most KEY: the median of all of them, the largest.
 note() { echo "$1 $2" >>"$work/notes"; }
 median() {
     awk -v key="$1" '$1 == key { print $2 }' "$work/notes" | sort -g |
         awk '{ v[NR] = $1 } END { printf "%.3f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
+
+most() { awk -v key="$1" '$1 == key && $2 > most { most = $2 } END { printf "%.3f\n", most }' "$work/notes"; }
 
 # value LINE KEY: the number behind KEY= in a line of results.
 value() { sed -n "s/.* $2=\([0-9.]*\).*/\1/p" <<<"$1"; }

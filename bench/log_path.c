@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "node-agent/cri.h"
 #include "node-agent/logs.h"
 #include "node-agent/metrics.h"
@@ -212,6 +213,7 @@ static int seal(const char *folder, const char *state)
 
 int main(int argc, char **argv)
 {
+    memory_init(); /* as the agent does */
     if (argc == 5 && strcmp(argv[1], "generate") == 0)
         return generate(argv[2], strtoull(argv[3], NULL, 10), argv[4]);
     if (argc == 3 && strcmp(argv[1], "bare") == 0)

@@ -11,13 +11,17 @@
 
 #include "base/clock.h"
 #include "gateway/half_open.h"
+#include "proto/nng_care.h"
 #include "proto/tls_files.h"
+
+enum { LEAVE_MS = 1000 };
 
 struct station { /* a desk and nng's part of it */
     struct desk desk;
     nng_ctx ctx;
-    nng_aio *aio;      /* owned */
-    bool is_answering; /* nng's callbacks, and the owner between them */
+    nng_aio *aio;          /* owned */
+    bool is_answering;     /* nng's callbacks, and the owner between them */
+    _Atomic uint32_t pipe; /* whose request it holds until the answer is on its way; 0: none */
 };
 
 struct door {
@@ -32,6 +36,7 @@ struct door {
     struct half_open half_open;
     atomic_int pipes;
     atomic_bool is_closed;
+    bool is_stuck; /* nng does not let go of the socket */
 };
 
 /* ---- on nng's threads */
@@ -111,6 +116,8 @@ static void decode(struct desk *desk, nng_msg *message)
 static void receive_next(struct station *station)
 {
     station->is_answering = false;
+    atomic_store(&station->pipe, 0);
+    nng_aio_set_timeout(station->aio, NNG_DURATION_INFINITE);
     if (!atomic_load(&station->desk.door->is_closed))
         nng_ctx_recv(station->ctx, station->aio);
 }
@@ -119,14 +126,18 @@ static void on_io(void *arg)
 {
     struct station *station = arg;
     int result = nng_aio_result(station->aio);
+    uint32_t asker = atomic_load(&station->pipe);
     nng_msg *message = nng_aio_get_msg(station->aio);
     nng_aio_set_msg(station->aio, NULL);
     if (station->is_answering || result != 0) {
         nng_msg_free(message); /* of an answer that was not sent; NULL else */
+        if (result == NNG_ETIMEDOUT)
+            nng_pipe_close((nng_pipe){asker}); /* asks and does not read */
         if (result != NNG_ECLOSED && result != NNG_ECANCELED)
             receive_next(station);
         return;
     }
+    atomic_store(&station->pipe, (uint32_t)nng_pipe_id(nng_msg_get_pipe(message)));
     decode(&station->desk, message);
     mailbox_post(station->desk.door->mailbox, &station->desk.letter);
 }
@@ -168,6 +179,17 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 
 /* ---- on the owner's thread */
 
+/* How many requests of the desk's peer are in our hands. */
+static int count_requests(const struct desk *desk)
+{
+    const struct door *door = desk->door;
+    uint32_t pipe = atomic_load(&((struct station *)desk)->pipe);
+    int count = 0;
+    for (int i = 0; i < DOOR_DESKS; i++)
+        count += atomic_load(&door->stations[i].pipe) == pipe;
+    return count;
+}
+
 static void open_letter(struct letter *letter)
 {
     struct desk *desk = (struct desk *)letter;
@@ -176,6 +198,8 @@ static void open_letter(struct letter *letter)
         desk->batch = NULL;
         return;
     }
+    if (count_requests(desk) > DOOR_MAX_REQUESTS && desk->error == 0)
+        desk->error = -EUSERS;
     desk->door->serve(desk->owner, desk);
 }
 
@@ -193,6 +217,7 @@ void desk_answer(struct desk *desk, struct bytes frame)
     }
     memcpy(nng_msg_body(message), frame.ptr, frame.len);
     station->is_answering = true;
+    nng_aio_set_timeout(station->aio, DOOR_ANSWER_MS);
     nng_aio_set_msg(station->aio, message);
     nng_ctx_send(station->ctx, station->aio);
 }
@@ -333,11 +358,13 @@ void door_close(struct door *door)
             nng_aio_stop(door->stations[i].aio); /* waits for its callback; REP receives may be cancelled */
     for (int i = 0; i < DOOR_DESKS; i++)
         nng_ctx_close(door->stations[i].ctx);
-    nng_close(door->socket);
+    door->is_stuck = nng_leave(door->socket, LEAVE_MS) < 0;
 }
 
 void door_free(struct door *door)
 {
+    if (door->is_stuck)
+        return; /* nng may still call back; the program ends anyway */
     for (int i = 0; i < DOOR_DESKS; i++) {
         batch_free(door->stations[i].desk.batch);
         if (door->stations[i].aio)

@@ -14,7 +14,13 @@
 #include "gateway/config.h"
 #include "proto/assignment.h"
 
-enum { DOOR_DESKS = 64, DOOR_MAX_PIPES = 4096, DOOR_MAX_PEER = 64 };
+enum {
+    DOOR_DESKS = 64,
+    DOOR_MAX_PIPES = 4096,
+    DOOR_MAX_PEER = 64,
+    DOOR_MAX_REQUESTS = 8,
+    DOOR_ANSWER_MS = 5000
+};
 
 struct door;
 
@@ -22,7 +28,7 @@ struct desk {
     struct letter letter;
     struct door *door;   /* borrowed */
     void *owner;         /* ctx of the options */
-    int error;           /* of decoding; the kind is set unless that failed too */
+    int error;           /* of decoding; -EUSERS: more than DOOR_MAX_REQUESTS of this peer are being served */
     enum wire_kind kind; /* 0: not even a frame */
     struct batch *batch; /* owned; of WIRE_BATCH */
     struct wire_resume resume;

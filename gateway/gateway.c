@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/program.h"
 #include "gateway/config.h"
+#include "gateway/drain.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
@@ -17,6 +18,7 @@
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
+#include "proto/nng_care.h"
 
 enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
 
@@ -27,7 +29,6 @@ struct gateway {
     struct conf_memory *memory;              /* owned; what config points into */
     struct stats *stats;                     /* owned */
     struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
-    struct fanout *fanout;                   /* owned */
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
     struct web *web;                         /* owned */
@@ -36,10 +37,10 @@ struct gateway {
     struct status *status;                   /* owned */
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
-    struct web_parts parts;
-    uv_timer_t drain_timer;
-    bool drain_timer_is_open;
-    bool reloading; /* the drain ends in a new start instead of an exit */
+    struct web_parts parts;                  /* with fan-out, owned here */
+    struct drain *drain;                     /* owned */
+    struct nng_watch *watch;                 /* owned */
+    bool reloading;                          /* the drain ends in a new start instead of an exit */
     bool stopped;
 };
 
@@ -121,8 +122,9 @@ static int start_control(struct gateway *gw)
 
 static int start_pages(struct gateway *gw)
 {
-    gw->parts = (struct web_parts){
-        .loop = &gw->loop, .stats = gw->stats, .receive = gw->receive, .fanout = gw->fanout};
+    gw->parts.loop = &gw->loop;
+    gw->parts.stats = gw->stats;
+    gw->parts.receive = gw->receive;
     memcpy(gw->parts.buffers, gw->buffers, sizeof gw->buffers);
     int err = web_new(gw->config.web.listen, &gw->parts, &gw->web);
     if (err < 0)
@@ -130,20 +132,26 @@ static int start_pages(struct gateway *gw)
     return start_control(gw);
 }
 
+static void on_stuck(void *ctx);
+
 /* The order is the spec: what is durable first, who fills it last. */
 static int start(struct gateway *gw)
 {
     int err = open_buffers(gw);
     if (err < 0)
         return err;
-    err = fanout_new(&gw->config, gw->buffers, gw->stats, &gw->fanout);
+    err = fanout_new(&gw->config, gw->buffers, gw->stats, &gw->parts.fanout);
     if (err < 0)
         return tell_failure("fanout", err, NULL);
     err = pods_new(&gw->loop, gw->config.pod_metadata_file, &gw->pods);
     if (err < 0)
         return tell_failure("pod_metadata_file", err, NULL);
     err = start_receive(gw);
-    return err < 0 ? err : start_pages(gw);
+    if (err == 0)
+        err = start_pages(gw);
+    if (err == 0)
+        err = nng_watch_new(&gw->loop, 0, 0, on_stuck, gw, &gw->watch);
+    return err;
 }
 
 /* What was posted is waited for before the buffers close; what is not posted stays in them. */
@@ -152,8 +160,7 @@ static void stop(struct gateway *gw)
     if (gw->stopped)
         return;
     gw->stopped = true;
-    if (gw->drain_timer_is_open)
-        uv_close((uv_handle_t *)&gw->drain_timer, NULL);
+    nng_watch_close(gw->watch);
     web_close(gw->web);
     tap_close(gw->tap);
     status_close(gw->status);
@@ -161,8 +168,9 @@ static void stop(struct gateway *gw)
     refused_close(gw->refused);
     control_close(gw->control);
     receive_close(gw->receive);
+    drain_close(gw->drain);
     pods_close(gw->pods);
-    fanout_stop(gw->fanout, ANSWERS_WAIT_MS);
+    fanout_stop(gw->parts.fanout, ANSWERS_WAIT_MS);
     loop_end(&gw->loop);
 }
 
@@ -173,24 +181,23 @@ static void on_drained(void *ctx)
     stop(gw);
 }
 
-static void on_drain_timeout(uv_timer_t *timer)
-{
-    struct gateway *gw = timer->data;
-    log_warn("the drain timed out; what was not sent stays in the buffer", NULL);
-    stop(gw);
-}
-
 static void drain(struct gateway *gw)
 {
     if (gw->parts.draining)
         return;
     log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
     gw->parts.draining = true;
-    uv_timer_init(&gw->loop.uv, &gw->drain_timer);
-    gw->drain_timer.data = gw;
-    gw->drain_timer_is_open = true;
-    uv_timer_start(&gw->drain_timer, on_drain_timeout, (uint64_t)gw->config.drain_timeout_ms, 0);
-    receive_drain(gw->receive, on_drained, gw);
+    if (drain_new(&gw->config, &gw->parts, !gw->reloading, on_drained, gw, &gw->drain) < 0)
+        stop(gw);
+}
+
+/* What nng cannot do any more, a new start can. */
+static void on_stuck(void *ctx)
+{
+    struct gateway *gw = ctx;
+    log_error("the transport is stuck; starting anew", NULL);
+    gw->reloading = true;
+    drain(gw);
 }
 
 static void on_stop(void *ctx)

@@ -102,6 +102,8 @@ static const char *cause_of(int error)
         return "value";
     case E2BIG:
         return "too_large";
+    case EUSERS:
+        return "too_many";
     case ENOMEM:
         return "memory";
     default:

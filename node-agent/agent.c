@@ -17,6 +17,7 @@
 #include "node-agent/scrape.h"
 #include "node-agent/series.h"
 #include "node-agent/ship.h"
+#include "proto/nng_care.h"
 
 enum { ERRORS_MAX = 64 * 1024, DRAIN_MS = 10000 };
 
@@ -34,6 +35,7 @@ struct agent {
     struct otlp *otlp;
     struct ship *ship;
     struct pages *pages;
+    struct nng_watch *watch;
     bool draining;
     bool reloading; /* the drain ends in a new start instead of an exit */
 };
@@ -154,6 +156,8 @@ static int start_pages(struct agent *agent)
     return pages_new(&agent->loop.uv, &options, &agent->pages);
 }
 
+static void on_stuck(void *ctx);
+
 /* The order is the spec: the sources, who ships them, who fills them, who tells. */
 static int start(struct agent *agent)
 {
@@ -178,6 +182,8 @@ static int start(struct agent *agent)
         part = "web.listen";
         err = start_pages(agent);
     }
+    if (err == 0)
+        err = nng_watch_new(&agent->loop, 0, 0, on_stuck, agent, &agent->watch);
     if (err < 0)
         tell_failure(part, err, &errors);
     buf_fini(&errors);
@@ -186,6 +192,7 @@ static int start(struct agent *agent)
 
 static void stop(struct agent *agent)
 {
+    nng_watch_close(agent->watch);
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
@@ -212,6 +219,15 @@ static void drain(struct agent *agent)
     if (agent->otlp)
         otlp_stop(agent->otlp);
     ship_drain(agent->ship, DRAIN_MS, on_drained, agent);
+}
+
+/* What nng cannot do any more, a new start can. */
+static void on_stuck(void *ctx)
+{
+    struct agent *agent = ctx;
+    log_error("the transport is stuck; starting anew", NULL);
+    agent->reloading = true;
+    drain(agent);
 }
 
 static void on_stop(void *ctx)

@@ -143,6 +143,16 @@ int cri_parse(struct cri_clock *clock, struct bytes line, struct cri_line *ret_l
     return 0;
 }
 
+int cri_parse_time(struct cri_clock *clock, struct bytes text, int64_t *ret_ns)
+{
+    const uint8_t *p = text.ptr, *end = text.ptr + text.len;
+    int64_t ns;
+    if (!get_time(clock, &p, end, &ns) || p != end)
+        return -EBADMSG;
+    *ret_ns = ns;
+    return 0;
+}
+
 const char *cri_stream_name(enum cri_stream stream)
 {
     switch (stream) {

@@ -32,6 +32,9 @@ struct cri_line {
 /* cri_parse: line is without its newline. 0, or -EBADMSG: not in this format, or outside of 1970 to 2261. */
 int cri_parse(struct cri_clock *clock, struct bytes line, struct cri_line *ret_line);
 
+/* cri_parse_time: text is one whole time, as above. 0 or -EBADMSG. */
+int cri_parse_time(struct cri_clock *clock, struct bytes text, int64_t *ret_ns);
+
 /* cri_stream_name: "stdout", "stderr", "unknown". */
 const char *cri_stream_name(enum cri_stream stream);
 

@@ -14,7 +14,6 @@ void push_init(struct push *p, size_t limit)
 {
     *p = (struct push){.limit = limit, .first = -1};
     buf_init(&p->raw, limit + ENTRY_ROOM);
-    buf_init(&p->compressed, 2 * limit + 1024);
     for (int i = 0; i < PUSH_STREAMS; i++)
         buf_init(&p->side[i], limit + ENTRY_ROOM);
 }
@@ -22,7 +21,6 @@ void push_init(struct push *p, size_t limit)
 void push_fini(struct push *p)
 {
     buf_fini(&p->raw);
-    buf_fini(&p->compressed);
     for (int i = 0; i < PUSH_STREAMS; i++)
         buf_fini(&p->side[i]);
 }
@@ -43,7 +41,6 @@ void push_release(struct push *p)
 {
     push_clear(p);
     buf_release(&p->raw, 0);
-    buf_release(&p->compressed, 0);
     for (int i = 0; i < PUSH_STREAMS; i++)
         buf_release(&p->side[i], 0);
 }
@@ -181,17 +178,18 @@ int push_end_log(struct push *p)
     return err;
 }
 
+/* Room for the worst case, of which what was not needed is given back: the block is not copied. */
 int push_compress(struct push *p, uint8_t **ret_block, size_t *ret_len)
 {
-    buf_clear(&p->compressed);
-    int err = snap_compress(buf_bytes(&p->raw), &p->compressed);
-    if (err < 0)
+    struct buf block;
+    buf_init(&block, 2 * p->limit + 1024);
+    int err = snap_compress(buf_bytes(&p->raw), &block);
+    if (err < 0) {
+        buf_fini(&block);
         return err;
-    uint8_t *block = malloc(p->compressed.len);
-    if (!block)
-        return -ENOMEM;
-    memcpy(block, p->compressed.ptr, p->compressed.len);
-    *ret_block = block;
-    *ret_len = p->compressed.len;
+    }
+    uint8_t *fitted = realloc(block.ptr, block.len);
+    *ret_block = fitted ? fitted : block.ptr;
+    *ret_len = block.len;
     return 0;
 }

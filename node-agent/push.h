@@ -17,9 +17,8 @@ struct push {
     size_t limit;                  /* raw bytes of a request at most */
     struct buf raw;                /* the request; the open log's first stream is being written at its end */
     struct buf side[PUSH_STREAMS]; /* entries of the open log's other streams */
-    struct buf compressed;
-    int first;                              /* the open log's stream that goes into raw, or -1 */
-    size_t mark;                            /* of that stream's message */
+    int first;                     /* the open log's stream that goes into raw, or -1 */
+    size_t mark;                   /* of that stream's message */
     struct bytes labels[PUSH_STREAMS];      /* of the open log; borrowed */
     size_t reserved;                        /* what closing the open log's streams still takes */
     uint64_t records, largest_stream_bytes; /* of the request so far */

@@ -15,6 +15,7 @@
 enum { TICK_MS = 1000, ASSIGNMENT_CHANNEL = TELEMETRY_COUNT, BURY_MS = 5 };
 #define SECONDS INT64_C(1000000000)
 #define CONNECT_NS (1 * SECONDS)     /* before the other gateways are dialled too */
+#define PATIENCE_NS (3 * SECONDS)    /* before a gateway that drains is taken again for want of another */
 #define GOING_BACK_NS (10 * SECONDS) /* a try that takes longer is given up */
 #define AVOID_NS (60 * SECONDS)      /* a gateway that drains */
 #define BURY_MOST_NS (2 * SECONDS)   /* for nng to let go of closed links */
@@ -126,12 +127,16 @@ static void move_to(struct ship *ship, struct route *route)
     advance_all(ship);
 }
 
+/* A gateway that drains is only gone back to when no other one comes up for a while. */
 static struct route *pick(struct ship *ship)
 {
     const char *next[TELEMETRY_COUNT];
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         next[i] = ship->lanes[i].next_buffer_id;
-    return routes_next(&ship->routes, ship->last, next);
+    struct route *best = routes_next(&ship->routes, ship->last, next);
+    int64_t now = clock_mono_ns();
+    bool is_too_early = !ship->current && now - ship->choosing_since_ns < PATIENCE_NS;
+    return best && best->avoid_until_ns > now && (ship->current || is_too_early) ? NULL : best;
 }
 
 static void leave(struct ship *ship, const char *cause)
@@ -155,9 +160,10 @@ void ship_leave(struct ship *ship, const char *cause)
 static void on_up(void *ctx, struct link *link)
 {
     struct ship *ship = ctx;
-    if (!ship->current)
-        move_to(ship, pick(ship));
-    else if (ship->current->link == link) /* a new pipe to the same one: greet it */
+    struct route *found = ship->current ? NULL : pick(ship);
+    if (found)
+        move_to(ship, found);
+    else if (ship->current && ship->current->link == link) /* a new pipe to the same one: greet it */
         move_to(ship, ship->current);
 }
 
@@ -192,6 +198,7 @@ void ship_lane_drained(struct ship *ship)
     bool is_told = true;
     if (!ship->told_since_ns)
         ship->told_since_ns = clock_mono_ns();
+    routes_open_all(&ship->routes);
     for (int i = 0; i < TELEMETRY_COUNT; i++) {
         struct lane *lane = &ship->lanes[i];
         if (!lane_is_used(lane) || lane->is_draining || lane->state == SHIP_DRAINED)
@@ -358,6 +365,9 @@ static void on_tick(uv_timer_t *timer)
     int64_t now = clock_mono_ns();
     if (!ship->current && now - ship->choosing_since_ns > CONNECT_NS)
         routes_open_all(&ship->routes);
+    struct route *found = ship->current ? NULL : pick(ship);
+    if (found)
+        move_to(ship, found);
     if (ship->current && ship->told_since_ns && now - ship->told_since_ns > TOLD_NS)
         leave_draining(ship);
     if (ship->assignment.is_asking &&

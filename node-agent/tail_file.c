@@ -156,6 +156,7 @@ void tail_file_restart(struct tail_file *file)
     free(file->identity);
     file->identity = NULL;
     file->head_len = 0;
+    file->format = TAIL_FORMAT_OPEN;
     forget_positions(file);
 }
 

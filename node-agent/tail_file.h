@@ -23,6 +23,12 @@
 enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE };
 #define TAIL_NONE UINT64_MAX
 
+enum tail_format {                   /* told by the first line that is in one of them */
+                   TAIL_FORMAT_OPEN, /* not known yet */
+                   TAIL_FORMAT_CRI,
+                   TAIL_FORMAT_DOCKER,
+};
+
 struct tail_file {
     struct tail_file *next; /* in its log, oldest first */
     char *name;             /* owned; in its folder */
@@ -34,6 +40,7 @@ struct tail_file {
     uint8_t head[TAIL_HEAD];
     size_t head_len;
     char *identity; /* owned; NULL before the first line */
+    enum tail_format format;
     uint64_t pos, size;
     uint64_t scanned;              /* no newline between pos and here; 0: not looked */
     uint64_t open_at[CRI_STREAMS]; /* first byte of the stream's open line in this file; TAIL_NONE: none */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "node-agent/docker.h"
 #include "node-agent/logtext.h"
 
 static uint64_t hash_of(struct bytes text)
@@ -166,12 +167,28 @@ static int take_unparsed(struct tail_reader *r, struct tail_log *log, struct tai
     return err;
 }
 
+int tail_line_parse(struct tail_reader *r, struct tail_file *file, struct bytes line,
+                    struct cri_line *ret_line)
+{
+    bool is_object = line.len && *line.ptr == '{';
+    if (file->format == (is_object ? TAIL_FORMAT_CRI : TAIL_FORMAT_DOCKER))
+        return -EBADMSG;
+    int err = is_object ? docker_parse(&r->clock, line, &r->resolved, ret_line)
+                        : cri_parse(&r->clock, line, ret_line);
+    if (err == 0)
+        file->format = is_object ? TAIL_FORMAT_DOCKER : TAIL_FORMAT_CRI;
+    return err;
+}
+
 int tail_line_take(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t offset,
                    struct bytes line)
 {
     struct cri_line parsed;
-    if (cri_parse(&r->clock, line, &parsed) < 0)
+    int err = tail_line_parse(r, file, line, &parsed);
+    if (err == -EBADMSG)
         return take_unparsed(r, log, file, offset, line);
+    if (err < 0)
+        return err;
     struct tail_stream *stream = &log->streams[parsed.stream];
     if (offset < file->skip[parsed.stream]) {
         if (!parsed.partial)

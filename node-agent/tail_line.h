@@ -7,6 +7,10 @@
 
 #include "node-agent/tail_read.h"
 
+/* tail_line_parse: takes the line apart as the file's format has it. 0, -EBADMSG (not in it), -ENOMEM. */
+int tail_line_parse(struct tail_reader *reader, struct tail_file *file, struct bytes line,
+                    struct cri_line *ret_line);
+
 /* tail_line_take: the line (without its newline) that stands at offset of file. 0 (it was sent, kept as a
  * part, or dropped and counted), -EMSGSIZE (no room: nothing happened), -ENOMEM. */
 int tail_line_take(struct tail_reader *reader, struct tail_log *log, struct tail_file *file, uint64_t offset,

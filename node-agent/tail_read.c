@@ -10,6 +10,7 @@ void tail_reader_init(struct tail_reader *r, size_t max_line, struct push *push)
 {
     *r = (struct tail_reader){.max_line = max_line, .push = push};
     buf_init(&r->block, max_line + 4096 > TAIL_BLOCK ? max_line + 4096 : TAIL_BLOCK);
+    buf_init(&r->resolved, r->block.max);
     buf_init(&r->text, 3 * (max_line + 1) + sizeof LOGTEXT_MARK);
 }
 
@@ -17,12 +18,14 @@ void tail_reader_fini(struct tail_reader *r)
 {
     buf_fini(&r->block);
     buf_fini(&r->text);
+    buf_fini(&r->resolved);
 }
 
 void tail_reader_release(struct tail_reader *r)
 {
     buf_release(&r->block, 0);
     buf_release(&r->text, 0);
+    buf_release(&r->resolved, 0);
 }
 
 /* Reads up to len bytes at from into the block. How many, or a negative errno. */
@@ -298,7 +301,7 @@ void tail_recall(struct tail_reader *r, struct tail_log *log)
     bool whole = from == 0;
     for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
         struct cri_line line;
-        if (!whole || cri_parse(&r->clock, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
+        if (!whole || tail_line_parse(r, file, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
             continue;
         if (!line.partial && !open[line.stream])
             tail_line_remember(&log->streams[line.stream], line.time_ns, line.text);

@@ -32,6 +32,7 @@ struct tail_reader {
     struct push *push;                           /* borrowed */
     struct tail_counts counts;
     struct buf block, text; /* what is being read; a line's text when it had to be changed */
+    struct buf resolved;    /* a Docker line's text without its escapes */
     struct cri_clock clock;
     int64_t wall_ns, mono_ns; /* of this round */
 };

@@ -7,6 +7,8 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
+#include "proto/nng_care.h"
+
 struct channel {
     struct link *link; /* borrowed */
     int index;
@@ -34,6 +36,8 @@ struct link {
     struct letter pipe_letter;
     bool is_closed;
 };
+
+enum { LEAVE_MS = 1000 };
 
 static atomic_int closing;
 
@@ -86,12 +90,13 @@ static void give_up(struct link *link)
 
 static void finish_close(struct link *link)
 {
-    nng_close(link->socket);
+    atomic_fetch_sub(&closing, 1);
+    if (nng_leave(link->socket, LEAVE_MS) < 0)
+        return; /* nng may still call back; the program ends anyway */
     for (int i = 0; i < LINK_CHANNELS; i++)
         nng_aio_free(link->channels[i].aio);
     free(link->url);
     free(link);
-    atomic_fetch_sub(&closing, 1);
 }
 
 /* Once closed: frees the link when neither nng nor the mailbox holds anything of it. */

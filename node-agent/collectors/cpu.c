@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node-agent/collector_flags.h"
+#include "node-agent/collectors/cpu_info.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
@@ -40,7 +42,9 @@ struct cpu_state {
     struct site *sites; /* owned; found again whenever the number of CPUs changes */
     size_t site_count, scanned_for;
     bool has_online;
-    unsigned *isolated; /* owned */
+    unsigned *isolated;    /* owned */
+    struct cpu_info *info; /* owned; NULL: off */
+    bool guest;
     size_t isolated_count;
 };
 
@@ -129,7 +133,7 @@ static void emit_seconds(const struct cpu_state *state, struct metric_sink *sink
             if (mode < GUEST)
                 sink->sample(sink, "node_cpu_seconds_total", METRIC_COUNTER,
                              "Seconds the CPUs spent in each mode.", labels, seconds);
-            else
+            else if (state->guest)
                 sink->sample(sink, "node_cpu_guest_seconds_total", METRIC_COUNTER,
                              "Seconds the CPUs spent in guests (VMs) for each mode.", labels, seconds);
         }
@@ -313,6 +317,7 @@ static void stop(void *ctx)
     free(state->cpus);
     free(state->sites);
     free(state->isolated);
+    cpu_info_free(state->info);
     free(state);
 }
 
@@ -328,6 +333,9 @@ static int start(const struct agent_config *config, void **ret_state)
     snprintf(path, sizeof path, "%s/devices/system/cpu/isolated", state->sysfs);
     if (err == 0 && procfile_read_word(path, isolated, sizeof isolated) == 0)
         err = parse_isolated(state, isolated);
+    state->guest = collector_flag_is_on(config, "cpu.guest", true);
+    if (err == 0)
+        err = cpu_info_new(config, &state->info);
     if (err < 0)
         stop(state);
     else
@@ -338,7 +346,9 @@ static int start(const struct agent_config *config, void **ret_state)
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct cpu_state *state = ctx;
-    int err = read_stat(state);
+    int err = state->info ? cpu_info_update(state->info, sink) : 0;
+    if (err == 0)
+        err = read_stat(state);
     if (err == 0 && state->scanned_for != state->cpu_count)
         err = scan_sites(state);
     if (err < 0)
@@ -350,9 +360,13 @@ static int update(void *ctx, struct metric_sink *sink)
     return 0;
 }
 
+static const char *const flags[] = {"cpu.guest", "cpu.info", "cpu.info.flags-include=~",
+                                    "cpu.info.bugs-include=~", NULL};
+
 const struct collector collector_cpu = {.name = "cpu",
                                         .enabled_by_default = true,
                                         .start = start,
                                         .update = update,
                                         .stop = stop,
-                                        .blocks = false};
+                                        .blocks = false,
+                                        .flags = flags};

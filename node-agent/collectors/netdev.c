@@ -1,4 +1,5 @@
-/* netdev.c - counters of the network devices, asked of the kernel over rtnetlink. */
+/* netdev.c - counters of the network devices: asked of the kernel over rtnetlink, or lines of /proc/net/dev
+ * (--no-collector.netdev.netlink, or a network namespace that is not the host's). */
 #include "node-agent/collectors/netdev.h"
 
 #include <errno.h>
@@ -7,47 +8,90 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
+#include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
+#include "node-agent/host_net.h"
+#include "node-agent/netlink.h"
+#include "node-agent/pattern.h"
+#include "node-agent/sysfs.h"
+#include "node-agent/text.h"
 
-enum { DATAGRAM_BYTES = 32768, ANSWER_SECONDS = 1, COUNTERS = 17 };
+enum { FILE_COUNTERS = 16, DEVICE_BYTES = 64, ALIAS_BYTES = 256 };
 
 struct netdev_state {
-    int fd;
-    uint8_t datagram[DATAGRAM_BYTES] __attribute__((aligned(8)));
+    struct netlink *netlink; /* owned; NULL: the file */
+    struct procfile *file;   /* owned */
+    struct pattern_filter devices;
+    bool detailed, with_alias;
+    const char *sysfs; /* borrowed from the config */
+    struct metric_sink *sink;
 };
+
+struct counter {
+    const char *key;
+    uint64_t value;
+};
+
+static const char *const flags[] = {"netdev.device-include=~", "netdev.device-exclude=~",
+                                    "netdev.netlink",          "netdev.enable-detailed-metrics",
+                                    "netdev.label-ifalias",    NULL};
 
 static void stop(void *ctx)
 {
     struct netdev_state *state = ctx;
-    if (state && state->fd >= 0)
-        close(state->fd);
+    netlink_free(state->netlink);
+    procfile_free(state->file);
+    pattern_filter_fini(&state->devices);
     free(state);
 }
 
 static int start(const struct agent_config *config, void **ret_state)
 {
-    (void)config;
     struct netdev_state *state = calloc(1, sizeof *state);
     if (!state)
         return -ENOMEM;
-    state->fd = -1;
-    *ret_state = state;
-    return 0;
+    int err =
+        pattern_filter_init(&state->devices, config, "netdev.device-include", "netdev.device-exclude", "");
+    state->detailed = collector_flag_is_on(config, "netdev.enable-detailed-metrics", false);
+    state->with_alias = collector_flag_is_on(config, "netdev.label-ifalias", false);
+    state->sysfs = config->host_metrics.path_sysfs;
+    state->file = host_net_file(config, "dev");
+    if (collector_flag_is_on(config, "netdev.netlink", true) && host_net_is_own(config))
+        state->netlink = netlink_new(NETLINK_ROUTE);
+    if (err == 0 && !state->file)
+        err = -ENOMEM;
+    if (err < 0)
+        stop(state);
+    else
+        *ret_state = state;
+    return err;
 }
 
 /* ---- one device ---- */
 
+static void emit_counters(const struct netdev_state *state, const char *device,
+                          const struct counter *counters, int count)
+{
+    char alias[ALIAS_BYTES] = "";
+    const char *const labels[] = {"device", device, state->with_alias ? "ifalias" : NULL, alias, NULL};
+    if (state->with_alias &&
+        sysfs_word(alias, sizeof alias, "%s/class/net/%s/ifalias", state->sysfs, device) < 0)
+        alias[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        char name[64], help[96];
+        snprintf(name, sizeof name, "node_network_%s_total", counters[i].key);
+        snprintf(help, sizeof help, "Network device statistic %s.", counters[i].key);
+        state->sink->sample(state->sink, name, METRIC_COUNTER, help, labels, (double)counters[i].value);
+    }
+}
+
 /* The names that node_exporter has without its detailed metrics: several of the kernel's counters are summed.
  */
-static void emit_counters(struct metric_sink *sink, const char *device, const struct rtnl_link_stats64 *s)
+static void emit_summed(const struct netdev_state *state, const char *device,
+                        const struct rtnl_link_stats64 *s)
 {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } counters[COUNTERS] = {
+    const struct counter counters[] = {
         {"receive_packets", s->rx_packets},
         {"transmit_packets", s->tx_packets},
         {"receive_bytes", s->rx_bytes},
@@ -67,13 +111,40 @@ static void emit_counters(struct metric_sink *sink, const char *device, const st
         {"transmit_compressed", s->tx_compressed},
         {"receive_nohandler", s->rx_nohandler},
     };
-    const char *const labels[] = {"device", device, NULL};
-    for (int i = 0; i < COUNTERS; i++) {
-        char name[64], help[96];
-        snprintf(name, sizeof name, "node_network_%s_total", counters[i].key);
-        snprintf(help, sizeof help, "Network device statistic %s.", counters[i].key);
-        sink->sample(sink, name, METRIC_COUNTER, help, labels, (double)counters[i].value);
-    }
+    emit_counters(state, device, counters, sizeof counters / sizeof *counters);
+}
+
+/* The kernel's own counters. */
+static void emit_detailed(const struct netdev_state *state, const char *device,
+                          const struct rtnl_link_stats64 *s)
+{
+    const struct counter counters[] = {
+        {"receive_packets", s->rx_packets},
+        {"transmit_packets", s->tx_packets},
+        {"receive_bytes", s->rx_bytes},
+        {"transmit_bytes", s->tx_bytes},
+        {"receive_errors", s->rx_errors},
+        {"transmit_errors", s->tx_errors},
+        {"receive_dropped", s->rx_dropped},
+        {"transmit_dropped", s->tx_dropped},
+        {"multicast", s->multicast},
+        {"collisions", s->collisions},
+        {"receive_length_errors", s->rx_length_errors},
+        {"receive_over_errors", s->rx_over_errors},
+        {"receive_crc_errors", s->rx_crc_errors},
+        {"receive_frame_errors", s->rx_frame_errors},
+        {"receive_fifo_errors", s->rx_fifo_errors},
+        {"receive_missed_errors", s->rx_missed_errors},
+        {"transmit_aborted_errors", s->tx_aborted_errors},
+        {"transmit_carrier_errors", s->tx_carrier_errors},
+        {"transmit_fifo_errors", s->tx_fifo_errors},
+        {"transmit_heartbeat_errors", s->tx_heartbeat_errors},
+        {"transmit_window_errors", s->tx_window_errors},
+        {"receive_compressed", s->rx_compressed},
+        {"transmit_compressed", s->tx_compressed},
+        {"receive_nohandler", s->rx_nohandler},
+    };
+    emit_counters(state, device, counters, sizeof counters / sizeof *counters);
 }
 
 /* Older kernels give 32-bit counters only, and fewer of them: the same fields in the same order. */
@@ -87,132 +158,96 @@ static void widen(const uint8_t *from, size_t len, struct rtnl_link_stats64 *sta
     }
 }
 
-static void parse_link(const uint8_t *attributes, size_t len, struct metric_sink *sink)
+static void parse_link(const struct netdev_state *state, struct bytes attributes)
 {
     struct rtnl_link_stats64 stats = {0};
-    char device[64] = "";
+    char device[DEVICE_BYTES] = "";
     bool has64 = false, has32 = false;
-    while (len >= sizeof(struct rtattr)) {
-        struct rtattr attribute;
-        memcpy(&attribute, attributes, sizeof attribute);
-        if (attribute.rta_len < sizeof attribute || attribute.rta_len > len)
-            break;
-        const uint8_t *content = attributes + RTA_LENGTH(0);
-        size_t size = attribute.rta_len - RTA_LENGTH(0);
-        if (attribute.rta_type == IFLA_IFNAME) {
-            snprintf(device, sizeof device, "%.*s", (int)size, (const char *)content);
-        } else if (attribute.rta_type == IFLA_STATS64) {
+    struct bytes content;
+    for (int type; netlink_attribute(&attributes, &type, &content);) {
+        if (type == IFLA_IFNAME) {
+            snprintf(device, sizeof device, "%.*s", (int)content.len, (const char *)content.ptr);
+        } else if (type == IFLA_STATS64) {
             memset(&stats, 0, sizeof stats);
-            memcpy(&stats, content, size < sizeof stats ? size : sizeof stats);
+            memcpy(&stats, content.ptr, content.len < sizeof stats ? content.len : sizeof stats);
             has64 = true;
-        } else if (attribute.rta_type == IFLA_STATS && !has64) {
-            widen(content, size, &stats);
+        } else if (type == IFLA_STATS && !has64) {
+            widen(content.ptr, content.len, &stats);
             has32 = true;
         }
-        size_t step = RTA_ALIGN(attribute.rta_len);
-        if (step > len)
-            break;
-        attributes += step;
-        len -= step;
     }
-    if (*device && (has64 || has32))
-        emit_counters(sink, device, &stats);
+    if (!*device || !(has64 || has32) || !pattern_filter_passes(&state->devices, bytes_of_string(device)))
+        return;
+    if (state->detailed)
+        emit_detailed(state, device, &stats);
+    else
+        emit_summed(state, device, &stats);
 }
 
-static int parse_message(const struct nlmsghdr *head, const uint8_t *content, size_t len,
-                         struct metric_sink *sink)
+static int on_message(void *ctx, const struct nlmsghdr *head, struct bytes content)
 {
-    int error;
-    switch (head->nlmsg_type) {
-    case NLMSG_DONE:
-        return 0;
-    case NLMSG_ERROR:
-        if (len < sizeof error)
-            return -EBADMSG;
-        memcpy(&error, content, sizeof error);
-        return error < 0 ? error : 0;
-    case RTM_NEWLINK:
-        if (len >= NLMSG_ALIGN(sizeof(struct ifinfomsg)))
-            parse_link(content + NLMSG_ALIGN(sizeof(struct ifinfomsg)),
-                       len - NLMSG_ALIGN(sizeof(struct ifinfomsg)), sink);
-        return 1;
-    default:
-        return 1;
-    }
+    size_t skip = NLMSG_ALIGN(sizeof(struct ifinfomsg));
+    if (head->nlmsg_type == RTM_NEWLINK && content.len >= skip)
+        parse_link(ctx, bytes_skip(content, skip));
+    return 0;
 }
 
 int netdev_parse(struct bytes datagram, struct metric_sink *sink)
 {
-    while (datagram.len > 0) {
-        struct nlmsghdr head;
-        if (datagram.len < sizeof head)
-            return -EBADMSG;
-        memcpy(&head, datagram.ptr, sizeof head);
-        if (head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.len)
-            return -EBADMSG;
-        int more = parse_message(&head, datagram.ptr + NLMSG_HDRLEN, head.nlmsg_len - NLMSG_HDRLEN, sink);
-        if (more <= 0)
-            return more;
-        size_t step = NLMSG_ALIGN(head.nlmsg_len);
-        datagram = bytes_skip(datagram, step < datagram.len ? step : datagram.len);
-    }
-    return 1;
+    struct netdev_state state = {.sink = sink};
+    return netlink_parse(datagram, on_message, &state);
 }
 
-/* ---- the kernel ---- */
+/* ---- /proc/net/dev: two lines of heads, then "DEVICE: COUNTER ..." ---- */
 
-static int open_socket(struct netdev_state *state)
+static int parse_file_line(const struct netdev_state *state, struct bytes line)
 {
-    const struct timeval timeout = {.tv_sec = ANSWER_SECONDS};
-    state->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (state->fd < 0)
-        return -errno;
-    setsockopt(state->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    return 0;
-}
-
-static int ask(const struct netdev_state *state)
-{
-    struct {
-        struct nlmsghdr head;
-        struct ifinfomsg body;
-    } request = {
-        .head = {.nlmsg_len = NLMSG_LENGTH(sizeof request.body),
-                 .nlmsg_type = RTM_GETLINK,
-                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .body = {.ifi_family = AF_UNSPEC},
+    static const char *const names[2][FILE_COUNTERS] = {
+        {"receive_bytes", "receive_packets", "receive_errs", "receive_drop", "receive_fifo", "receive_frame",
+         "receive_compressed", "receive_multicast", "transmit_bytes", "transmit_packets", "transmit_errs",
+         "transmit_drop", "transmit_fifo", "transmit_colls", "transmit_carrier", "transmit_compressed"},
+        {"receive_bytes", "receive_packets", "receive_errors", "receive_dropped", "receive_fifo",
+         "receive_frame", "receive_compressed", "receive_multicast", "transmit_bytes", "transmit_packets",
+         "transmit_errors", "transmit_dropped", "transmit_fifo", "transmit_colls", "transmit_carrier",
+         "transmit_compressed"},
     };
-    return send(state->fd, &request, sizeof request, 0) < 0 ? -errno : 0;
+    struct counter counters[FILE_COUNTERS];
+    struct bytes field;
+    char device[DEVICE_BYTES];
+    const uint8_t *colon = memrchr(line.ptr, ':', line.len);
+    if (!colon)
+        return 0; /* a head */
+    struct bytes name = {line.ptr, (size_t)(colon - line.ptr)}, rest = bytes_skip(line, name.len + 1);
+    if (!text_field(&name, &field))
+        return -EINVAL;
+    text_copy(field, device, sizeof device);
+    if (!pattern_filter_passes(&state->devices, field))
+        return 0;
+    for (int i = 0; i < FILE_COUNTERS; i++) {
+        counters[i].key = names[state->detailed][i];
+        if (!text_field(&rest, &field) || text_u64(field, &counters[i].value) < 0)
+            return -EINVAL;
+    }
+    emit_counters(state, device, counters, FILE_COUNTERS);
+    return 0;
 }
 
-static int read_answer(struct netdev_state *state, struct metric_sink *sink)
+static int read_file(const struct netdev_state *state)
 {
-    for (int more = 1; more > 0;) {
-        ssize_t n = recv(state->fd, state->datagram, sizeof state->datagram, MSG_TRUNC);
-        if (n < 0)
-            return -errno;
-        if ((size_t)n > sizeof state->datagram)
-            return -EMSGSIZE;
-        more = netdev_parse((struct bytes){state->datagram, (size_t)n}, sink);
-        if (more < 0)
-            return more;
-    }
-    return 0;
+    struct bytes text, line;
+    int err = procfile_read(state->file, &text);
+    while (err == 0 && text_line(&text, &line))
+        err = line.len ? parse_file_line(state, line) : 0;
+    return err;
 }
 
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct netdev_state *state = ctx;
-    int err = state->fd < 0 ? open_socket(state) : 0;
-    if (err == 0)
-        err = ask(state);
-    if (err == 0)
-        err = read_answer(state, sink);
-    if (err < 0 && state->fd >= 0) { /* an answer may still be under way: begin anew */
-        close(state->fd);
-        state->fd = -1;
-    }
-    return err;
+    const struct ifinfomsg all = {.ifi_family = AF_UNSPEC};
+    state->sink = sink;
+    return state->netlink ? netlink_dump(state->netlink, RTM_GETLINK, &all, sizeof all, on_message, state)
+                          : read_file(state);
 }
 
 const struct collector collector_netdev = {.name = "netdev",
@@ -220,4 +255,4 @@ const struct collector collector_netdev = {.name = "netdev",
                                            .start = start,
                                            .update = update,
                                            .stop = stop,
-                                           .blocks = false};
+                                           .flags = flags};

@@ -1,6 +1,8 @@
 /* stat.c - /proc/stat without its CPU lines: "NAME VALUE ..." of interrupts, context switches, processes. */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
@@ -21,10 +23,50 @@ static const struct {
      "Number of processes blocked waiting for I/O to complete."},
 };
 
+static const char *const vectors[] = {"hi",           "timer",   "net_tx", "net_rx",  "block",
+                                      "block_iopoll", "tasklet", "sched",  "hrtimer", "rcu"};
+
+struct stat_state {
+    struct procfile *file; /* owned */
+    bool softirqs;
+};
+
+static void stop(void *ctx)
+{
+    struct stat_state *state = ctx;
+    procfile_free(state->file);
+    free(state);
+}
+
 static int start(const struct agent_config *config, void **ret_state)
 {
-    *ret_state = procfile_new(config->host_metrics.path_procfs, "stat");
-    return *ret_state ? 0 : -ENOMEM;
+    struct stat_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return -ENOMEM;
+    state->softirqs = collector_flag_is_on(config, "stat.softirq", false);
+    state->file = procfile_new(config->host_metrics.path_procfs, "stat");
+    if (!state->file) {
+        stop(state);
+        return -ENOMEM;
+    }
+    *ret_state = state;
+    return 0;
+}
+
+/* "softirq TOTAL HI TIMER ...". */
+static int emit_softirqs(struct bytes line, struct metric_sink *sink)
+{
+    struct bytes field;
+    uint64_t value;
+    text_field(&line, &field);
+    text_field(&line, &field);
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        if (!text_field(&line, &field) || text_u64(field, &value) < 0)
+            return -EINVAL;
+        COLLECTOR_SAMPLE(sink, "node_softirqs_total", METRIC_COUNTER, "Number of softirq calls.",
+                         (double)value, "vector", vectors[i]);
+    }
+    return 0;
 }
 
 static int parse_line(struct bytes line, uint64_t values[FIELDS])
@@ -38,26 +80,28 @@ static int parse_line(struct bytes line, uint64_t values[FIELDS])
     return 0;
 }
 
-static int update(void *state, struct metric_sink *sink)
+static int update(void *ctx, struct metric_sink *sink)
 {
+    struct stat_state *state = ctx;
     struct bytes text, line;
     uint64_t values[FIELDS] = {0};
-    int err = procfile_read(state, &text);
-    while (err == 0 && text_line(&text, &line))
+    int err = procfile_read(state->file, &text);
+    while (err == 0 && text_line(&text, &line)) {
         err = parse_line(line, values);
+        if (err == 0 && state->softirqs && text_starts(line, "softirq "))
+            err = emit_softirqs(line, sink);
+    }
     for (int i = 0; i < FIELDS && err == 0; i++)
         collector_emit(sink, fields[i].name, fields[i].type, fields[i].help, (double)values[i]);
     return err;
 }
 
-static void stop(void *state)
-{
-    procfile_free(state);
-}
+static const char *const flags[] = {"stat.softirq", NULL};
 
 const struct collector collector_stat = {.name = "stat",
                                          .enabled_by_default = true,
                                          .start = start,
                                          .update = update,
                                          .stop = stop,
-                                         .blocks = false};
+                                         .blocks = false,
+                                         .flags = flags};

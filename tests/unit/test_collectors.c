@@ -167,9 +167,8 @@ static void test_collectors_are_chosen_by_name(void **state)
     config.host_metrics.collectors.count = 2;
     assert_int_equal(node_metrics_print(&config, &page, &errors), -EINVAL);
     buf_append(&errors, "", 1);
-    assert_string_equal((const char *)errors.ptr,
-                        "host_metrics.collectors: nosuch: unknown; one of cpu, diskstats, "
-                        "filesystem, loadavg, meminfo, netdev, stat, time, uname, vmstat\n");
+    static const char said[] = "host_metrics.collectors: nosuch: unknown; one of arp, ";
+    assert_memory_equal(errors.ptr, said, sizeof said - 1);
     buf_fini(&page);
     buf_fini(&errors);
 }
@@ -237,18 +236,18 @@ static void test_cpu_counters_do_not_go_back_but_after_a_hotplug(void **state)
     config.host_metrics.path_procfs = config.host_metrics.path_sysfs = folder;
     assert_int_equal(collector_cpu.start(&config, &cpu), 0);
     write_file(path, "cpu0 100 0 0 5000 0 0 0\ncpu1 100 0 0 5000 0 0 0\n");
-    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} "
-                    "1\nnode_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n"
-                    "node_cpu_seconds_total{cpu=\"1\",mode=\"user\"} "
-                    "1\nnode_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 50\n");
+    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n"
+                    "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 1\n"
+                    "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 50\n"
+                    "node_cpu_seconds_total{cpu=\"1\",mode=\"user\"} 1\n");
     write_file(path, "cpu0 90 0 0 4990 0 0 0\ncpu1 50 0 0 4700 0 0 0\n");
-    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} "
-                    "1\nnode_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n"
-                    "node_cpu_seconds_total{cpu=\"1\",mode=\"user\"} 0.5\n"
-                    "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 47\n");
+    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n"
+                    "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 1\n"
+                    "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 47\n"
+                    "node_cpu_seconds_total{cpu=\"1\",mode=\"user\"} 0.5\n");
     write_file(path, "cpu0 110 0 0 5000 0 0 0\n"); /* unplugged */
-    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 1.1\n"
-                    "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n");
+    expect_cpu(cpu, "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 50\n"
+                    "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 1.1\n");
     collector_cpu.stop(cpu);
     unlink(path);
     rmdir(folder);

@@ -54,6 +54,7 @@ static int setup(void **state)
     config.host_metrics.path_procfs = TEST_DATA "/host/proc";
     config.host_metrics.path_sysfs = TEST_DATA "/host/sys";
     config.host_metrics.path_rootfs = TEST_DATA "/host/root";
+    config.host_metrics.path_udev_data = "";
     wakes = 0;
     assert_int_equal(loop_init(&loop, (struct loop_callbacks){ignore, ignore, NULL}), 0);
     uv_timer_init(&loop.uv, &deadline);

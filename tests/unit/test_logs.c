@@ -290,15 +290,32 @@ static void note(struct world *w, int stream, const char *text)
     w->lines[stream][w->line_count[stream]++].text = strdup(text);
 }
 
+/* The third pod's runtime is Docker. */
+static bool is_docker(int pod)
+{
+    return pod == 2;
+}
+
+/* One record of the pod's format, with its newline; returns its length. */
+static int format_record(int pod, char *line, size_t size, int64_t ns, int s, char tag, const char *text)
+{
+    char second[32];
+    const char *stream = s ? "stderr" : "stdout";
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm tm;
+    strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    int rest = (int)(ns % 1000000000);
+    if (is_docker(pod))
+        return snprintf(line, size, "{\"log\":\"%s%s\",\"stream\":\"%s\",\"time\":\"%s.%09dZ\"}\n", text,
+                        tag == 'F' ? "\\n" : "", stream, second, rest);
+    return snprintf(line, size, "%s.%09dZ %s %c %s\n", second, rest, stream, tag, text);
+}
+
 static void append_record(struct world *w, int pod, int s, char tag, const char *text, bool same_time)
 {
     char line[1024];
-    time_t seconds = (time_t)((w->clock_ns += same_time ? 0 : 1000) / 1000000000);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    int n = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(line + n, sizeof line - (size_t)n, ".%09dZ %s %c %s\n", (int)(w->clock_ns % 1000000000),
-             s ? "stderr" : "stdout", tag, text);
+    w->clock_ns += same_time ? 0 : 1000;
+    format_record(pod, line, sizeof line, w->clock_ns, s, tag, text);
     append(w, pod, line);
 }
 
@@ -380,15 +397,10 @@ static void write_torn(struct world *w, int pod)
     if (w->open_text[stream])
         return;
     w->clock_ns += 1000;
-    time_t seconds = (time_t)(w->clock_ns / 1000000000);
-    struct tm tm;
     char line[256], first[256];
-    gmtime_r(&seconds, &tm);
-    int n = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(text, sizeof text, "torn %d", w->line_count[stream]);
-    snprintf(line + n, sizeof line - (size_t)n, ".%09dZ stdout F %s\n", (int)(w->clock_ns % 1000000000),
-             text);
-    size_t cut = 1 + rnd(w, strlen(line) - 1);
+    size_t len = (size_t)format_record(pod, line, sizeof line, w->clock_ns, 0, 'F', text);
+    size_t cut = 1 + rnd(w, len - 1);
     snprintf(first, sizeof first, "%.*s", (int)cut, line);
     append(w, pod, first);
     logs_rescan(w->logs);

@@ -130,7 +130,7 @@ static void describe_targets(const char *pod_name, struct buf *out, struct buf *
 {
     struct podlist list;
     struct assignment assignment = {0};
-    size_t i;
+    size_t i = 0;
     parse_fixture(&list);
     const struct assignment_pod *pod = find_pod(&list, pod_name, &i);
     assert_int_equal(pod_targets_add(pod, &list.ports[i], &assignment, errors), 0);

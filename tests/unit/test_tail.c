@@ -296,6 +296,46 @@ static void test_tail_joins_a_line_cut_by_a_rotation(void **state)
     expect(f, "stdout|one-two\n");
 }
 
+static void put_docker(const struct fixture *f, const char *name, const char *stream, const char *text)
+{
+    static int number;
+    char line[512], second[32];
+    time_t seconds = time(NULL);
+    struct tm tm;
+    strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    int len = snprintf(line, sizeof line, "{\"log\":\"%s\",\"stream\":\"%s\",\"time\":\"%s.%09dZ\"}\n", text,
+                       stream, second, ++number);
+    put_bytes(f, name, line, (size_t)len);
+}
+
+static void test_tail_joins_the_pieces_of_docker_lines(void **state)
+{
+    struct fixture *f = *state;
+    put_docker(f, POD "/0.log", "stdout", "one-");
+    put_docker(f, POD "/0.log", "stderr", "other\\n");
+    start(f);
+    expect(f, "stderr|other\n");
+    put_docker(f, POD "/0.log", "stdout", "\\u003ctwo\\u003e\\n");
+    put_docker(f, POD "/0.log", "stdout", "plain\\n");
+    expect(f, "stderr|other\nstdout|one-<two>\nstdout|plain\n");
+}
+
+static void test_tail_tells_formats_apart_per_file(void **state)
+{
+    struct fixture *f = *state;
+    put_docker(f, POD "/0.log", "stdout", "docker\\n");
+    put_bytes(f, POD "/0.log", "2026-01-01T00:00:00Z stdout F no docker\n", 40);
+    put(f, "demo_cri_uid-2/c/0.log", "stderr F {\"log\":\"cri\"}");
+    put_docker(f, "demo_cri_uid-2/c/0.log", "stdout", "no cri\\n");
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 4);
+    assert_non_null(strstr(f->got, "stdout|docker\n"));
+    assert_non_null(strstr(f->got, "unknown|2026-01-01T00:00:00Z stdout F no docker\n"));
+    assert_non_null(strstr(f->got, "stderr|{\"log\":\"cri\"}\n"));
+    assert_non_null(strstr(f->got, "unknown|{\"log\":\"no cri\\n\",\"stream\""));
+}
+
 static void test_tail_reads_rotated_files_first(void **state)
 {
     struct fixture *f = *state;
@@ -625,6 +665,8 @@ int main(void)
         WITH_FIXTURE(test_tail_sends_a_line_that_stays_open),
         WITH_FIXTURE(test_tail_sends_an_open_line_when_the_container_has_restarted),
         WITH_FIXTURE(test_tail_joins_a_line_cut_by_a_rotation),
+        WITH_FIXTURE(test_tail_joins_the_pieces_of_docker_lines),
+        WITH_FIXTURE(test_tail_tells_formats_apart_per_file),
         WITH_FIXTURE(test_tail_reads_rotated_files_first),
         WITH_FIXTURE(test_tail_reads_a_renamed_file_to_its_end),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),

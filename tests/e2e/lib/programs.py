@@ -154,6 +154,7 @@ class _Program:
 def _sanitizer_env():
     """Reports go to the log and end the program."""
     return {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
+            "LSAN_OPTIONS": "suppressions=" + os.path.abspath(os.path.join(_root, "tests", "lsan.supp")) + ":print_suppressions=0",
             "TSAN_OPTIONS": f"exitcode=99:suppressions={_suppressions()}" if _suppressions() else "exitcode=99"}
 
 
