@@ -58,7 +58,10 @@ static void drop_log(struct tail_set *set, size_t i)
 static struct tail_file *find_file(struct tail_log *log, const char *name, const struct stat *st)
 {
     for (struct tail_file *f = log->files; f; f = f->next) {
-        if (f->inode != st->st_ino || f->device != st->st_dev)
+        bool is_packed_only = f->zipped && (f->fd < 0 || f->inflate); /* its inode may be another's */
+        if (is_packed_only && strcmp(f->name, name) == 0)
+            return f;
+        if (is_packed_only || f->inode != st->st_ino || f->device != st->st_dev)
             continue;
         if (f->fd >= 0 || (strcmp(f->name, name) == 0 && f->size == (uint64_t)st->st_size) ||
             tail_file_is_at(f, log->folder, name))
