@@ -29,7 +29,7 @@ struct sender {
     int64_t *ack_ns;
 };
 
-static nng_socket sock;
+static const char *address;
 static int64_t deadline_ns;
 static struct buf payload;
 static uint64_t raw_bytes, records;
@@ -139,6 +139,11 @@ static void *run_sender(void *arg)
     nng_aio *aio;
     struct buf head;
     buf_init(&head, 4096);
+    nng_socket
+        sock; /* one an origin, as agents have it: a gateway bounds what one connection may ask at once */
+    must(nng_req0_open(&sock), "socket");
+    must(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), "resend");
+    must(nng_dial(sock, address, NULL, 0), "dial");
     must(nng_ctx_open(&ctx, sock), "context");
     must(nng_aio_alloc(&aio, NULL, NULL), "aio");
     snprintf(origin, sizeof origin, "node-%03d", sender->index);
@@ -172,6 +177,7 @@ static void *run_sender(void *arg)
     batch_free(batch);
     nng_aio_free(aio);
     nng_ctx_close(ctx);
+    nng_close(sock);
     buf_fini(&head);
     return NULL;
 }
@@ -212,9 +218,7 @@ int main(int argc, char **argv)
     int count = atoi(argv[2]);
     double seconds = atof(argv[3]);
     make_payload((size_t)atol(argv[4]));
-    must(nng_req0_open(&sock), "socket");
-    must(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), "resend");
-    must(nng_dial(sock, argv[1], NULL, 0), "dial");
+    address = argv[1];
     deadline_ns = clock_mono_ns() + (int64_t)(seconds * 1e9);
     for (int i = 0; i < count && i < MAX_ORIGINS; i++) {
         senders[i].index = i;
@@ -224,6 +228,5 @@ int main(int argc, char **argv)
     for (int i = 0; i < count && i < MAX_ORIGINS; i++)
         pthread_join(senders[i].thread, NULL);
     report(senders, count, seconds);
-    nng_close(sock);
     return 0;
 }
