@@ -112,7 +112,7 @@ static void test_grpc_status_is_told_in_trailers(void **state)
     expect_status(
         GRPC_UNAVAILABLE, "late", 1500,
         "grpc-status: 14\r\ngrpc-message: late\r\ngrpc-status-details-bin: "
-        "CA4SBGxhdGUavICAAAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxKNgICAAAqIgICAAAgBEIDKte4B"
+        "CA4SBGxhdGUavICAAAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxKNgIAACoiAgAAIARCAyrXuAQ"
         "\r\n");
 }
 
