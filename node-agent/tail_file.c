@@ -181,9 +181,13 @@ int tail_file_reopen(struct tail_file *file, const char *folder)
     if (file->fd >= 0)
         return 0;
     int fd = open_at(folder, file->name, file->zipped);
+    bool gone = fd == -ENOENT && !file->zipped; /* compressed since the last look, if it is anywhere */
+    if (gone)
+        fd = open_at(folder, file->name, true);
     if (fd < 0)
         return fd;
     file->fd = fd;
+    file->zipped |= gone;
     file->inflate = file->zipped;
     struct stat st;
     int err = fstat(fd, &st) < 0 ? -errno : 0;
