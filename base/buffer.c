@@ -167,6 +167,11 @@ void buffer_hand_over(struct buffer *buffer, struct buffer_handed *handed)
     buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_HAND_OVER, .of.handed = handed});
 }
 
+void buffer_change_refusal(struct buffer *buffer, struct buffer_refusal_change *change)
+{
+    buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_REFUSAL, .of.change = change});
+}
+
 int64_t buffer_newest(const struct buffer *buffer, int slot)
 {
     return atomic_load_explicit(&buffer->published[slot], memory_order_acquire);

@@ -177,6 +177,22 @@ struct buffer_handed {
 };
 void buffer_hand_over(struct buffer *buffer, struct buffer_handed *handed);
 
+/* buffer_change_refusal: what an operator did about a kept refused record. With left_records 0 it goes; else
+ * what is left of it stays under its id. delivered records leave their cause in the ledger for delivered. All
+ * pointers are borrowed until the letter is opened. Error -ENOENT: no such record. */
+struct buffer_refusal_change {
+    struct letter letter;
+    struct mailbox *reply_to;
+    int64_t id;
+    uint64_t delivered;
+    uint64_t left_records;
+    struct bytes left; /* raw, of left_records; empty: the payload stays as it is */
+    int status;        /* the new answer's, of what is left */
+    const char *words;
+    int error; /* out */
+};
+void buffer_change_refusal(struct buffer *buffer, struct buffer_refusal_change *change);
+
 /* ---- reading */
 
 struct buffer_row {
@@ -211,6 +227,28 @@ int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct b
  * ended. */
 int buffer_reader_postings(struct buffer_reader *reader,
                            void (*each)(void *ctx, int64_t key, struct bytes note), void *ctx);
+
+/* A kept refused record. */
+struct buffer_refusal {
+    int64_t id, row_id, at_ns;
+    char backend[64], origin[BATCH_MAX_ORIGIN + 1], words[1024 + 1];
+    enum buffer_cause cause;
+    int status;
+    enum batch_format format;
+    uint64_t records;
+};
+struct buffer_refusal_filter {
+    const char *backend, *origin; /* NULL: any; borrowed */
+    int cause;                    /* -1: any */
+    int64_t id;                   /* 0: any */
+};
+
+/* buffer_reader_refusal: the first kept record after id `after` that the filter names. 0, -ENOENT, -EIO. */
+int buffer_reader_refusal(struct buffer_reader *reader, const struct buffer_refusal_filter *filter,
+                          int64_t after, struct buffer_refusal *ret_refusal);
+
+/* buffer_reader_refusal_payload: appends the raw message. 0, -ENOENT, -EIO, errors of buf_append. */
+int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, struct buf *out);
 
 /* buffer_newest: the newest committed row id of a slot (0: none), for lanes that ask whether there is work.
  * Lock-free, any thread. */

@@ -25,6 +25,12 @@
     X(NEXT_OF_ANY, "SELECT " COLUMNS "WHERE ?1 < 0 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")             \
     X(CRC, "SELECT crc FROM batch WHERE id = ?1")                                                            \
     X(POSTINGS, "SELECT key, note FROM posting WHERE backend = ?1")                                          \
+    X(REFUSAL,                                                                                               \
+      "SELECT f.id, f.row, f.at, b.name, f.origin, f.words, f.cause, f.status, f.format, f.records FROM "    \
+      "refusal f JOIN backend b ON b.id = f.backend WHERE f.id > ?1 AND (?2 IS NULL OR b.name = ?2) AND "    \
+      "(?3 IS NULL OR f.origin = ?3) AND (?4 < 0 OR f.cause = ?4) AND (?5 = 0 OR f.id = ?5) "                \
+      "ORDER BY f.id LIMIT 1")                                                                               \
+    X(REFUSED_PAYLOAD, "SELECT payload FROM refusal WHERE id = ?1")                                          \
     X(LEDGER,                                                                                                \
       "SELECT accepted, delivered, repeated, refused, overtaken, unresolved, dropped, handed_over FROM "     \
       "backend WHERE id = ?1")                                                                               \
@@ -254,6 +260,53 @@ int buffer_reader_postings(struct buffer_reader *reader,
              (struct bytes){sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1)});
     leave(reader);
     return got < 0 ? io_error(got) : 0;
+}
+
+/* ---- refused records
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void copy_text(sqlite3_stmt *s, int column, char *storage, size_t size)
+{
+    const char *text = (const char *)sqlite3_column_text(s, column);
+    snprintf(storage, size, "%s", text ? text : "");
+}
+
+int buffer_reader_refusal(struct buffer_reader *reader, const struct buffer_refusal_filter *filter,
+                          int64_t after, struct buffer_refusal *ret_refusal)
+{
+    sqlite3_stmt *s = bind(reader, REFUSAL, "ittii", after, filter->backend, filter->origin,
+                           (int64_t)filter->cause, filter->id);
+    enter(reader);
+    int got = buffer_sql_row(s);
+    if (got > 0) {
+        *ret_refusal = (struct buffer_refusal){.id = sqlite3_column_int64(s, 0),
+                                               .row_id = sqlite3_column_int64(s, 1),
+                                               .at_ns = sqlite3_column_int64(s, 2),
+                                               .cause = (enum buffer_cause)sqlite3_column_int64(s, 6),
+                                               .status = (int)sqlite3_column_int64(s, 7),
+                                               .format = (enum batch_format)sqlite3_column_int64(s, 8),
+                                               .records = (uint64_t)sqlite3_column_int64(s, 9)};
+        copy_text(s, 3, ret_refusal->backend, sizeof ret_refusal->backend);
+        copy_text(s, 4, ret_refusal->origin, sizeof ret_refusal->origin);
+        copy_text(s, 5, ret_refusal->words, sizeof ret_refusal->words);
+    }
+    sqlite3_reset(s);
+    leave(reader);
+    return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
+int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, struct buf *out)
+{
+    sqlite3_stmt *s = bind(reader, REFUSED_PAYLOAD, "i", id);
+    enter(reader);
+    int got = buffer_sql_row(s);
+    int err = got < 0 ? io_error(got) : got == 0 ? -ENOENT : 0;
+    if (err == 0)
+        err = buf_append(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    sqlite3_reset(s);
+    leave(reader);
+    return err;
 }
 
 /* ---- the ledger

@@ -13,7 +13,7 @@
 
 /* How the file is used. secure_delete is ON in Debian's build and nearly doubles what is written. */
 static const char pragmas[] =
-    "PRAGMA page_size=16384;"
+    "PRAGMA page_size=32768;"
     "PRAGMA auto_vacuum=INCREMENTAL;"
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=FULL;"
@@ -155,10 +155,11 @@ int buffer_schema_id(sqlite3 *db, char ret_id[37])
     return err;
 }
 
-int buffer_schema_move_aside(const char *path, const char *why, struct buf *errors)
+int buffer_schema_move_aside(const char *path, const char *why, char ret_aside[BUFFER_PATH_MAX],
+                             struct buf *errors)
 {
     static const char *const suffixes[] = {"-wal", "-shm", ""};
-    char from[4096], to[4096];
+    char from[BUFFER_PATH_MAX], to[BUFFER_PATH_MAX];
     long long now = (long long)time(NULL);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
@@ -170,6 +171,8 @@ int buffer_schema_move_aside(const char *path, const char *why, struct buf *erro
         }
     }
     buf_printf(errors, "%s: moved aside as %s; a new buffer was made\n", path, to);
+    if (ret_aside)
+        memcpy(ret_aside, to, sizeof to);
     return 0;
 }
 
@@ -221,14 +224,15 @@ static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
     return 0;
 }
 
-int buffer_schema_open(const char *path, sqlite3 **ret_db, struct buf *errors)
+int buffer_schema_open(const char *path, sqlite3 **ret_db, char ret_aside[BUFFER_PATH_MAX],
+                       struct buf *errors)
 {
     int64_t version = 0;
     int err = open_once(path, ret_db, &version);
     if (err == -EUCLEAN || err == -EPROTONOSUPPORT) {
         char why[32];
         snprintf(why, sizeof why, err == -EUCLEAN ? "damaged" : "version-%lld", (long long)version);
-        err = buffer_schema_move_aside(path, why, errors);
+        err = buffer_schema_move_aside(path, why, err == -EUCLEAN ? ret_aside : NULL, errors);
         if (err == 0)
             err = open_once(path, ret_db, &version);
     }

@@ -9,4 +9,7 @@
  * out of range or a row that was never committed; both before anything changed. */
 int buffer_settle_apply(struct buffer *buffer, const struct buffer_settlement *settlement);
 
+/* buffer_settle_refusal: what became of a kept record. -ENOENT before anything changed. */
+int buffer_settle_refusal(struct buffer *buffer, const struct buffer_refusal_change *change);
+
 #endif

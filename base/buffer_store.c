@@ -6,6 +6,7 @@
 #include "base/buffer_backends.h"
 #include "base/buffer_origins.h"
 #include "base/buffer_rows.h"
+#include "base/buffer_salvage.h"
 #include "base/buffer_schema.h"
 #include "base/buffer_space.h"
 #include "base/clock.h"
@@ -112,6 +113,30 @@ int buffer_store_probe(struct buffer *buffer)
 
 /* ---- opening */
 
+/* What a batch of each slot would write, taken back: damage on the pages where new rows go, or in the list of
+ * free ones, shows when the file is opened and not when an agent waits. */
+static const char rehearsal[] =
+    "BEGIN IMMEDIATE;"
+    "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 63)"
+    " INSERT INTO batch SELECT (SELECT value FROM meta WHERE name = 'next_row') + n, n, 'rehearsal',"
+    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM s;"
+    "INSERT INTO payload SELECT value, zeroblob(262144) FROM meta WHERE name = 'next_row';"
+    "INSERT INTO origin VALUES(NULL, '', 0, 0, 0);"
+    "INSERT INTO boot VALUES(NULL, 0, 0, 0, 0);"
+    "INSERT INTO number VALUES(0, 0, 0);"
+    "INSERT INTO file_end VALUES(0, '', 0, 0);"
+    "INSERT INTO posting VALUES(0, 0, '');"
+    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '');"
+    "INSERT INTO milestone VALUES(0, 0, 0);";
+
+static int rehearse(struct buffer *buffer)
+{
+    int err = buffer_sql_exec(buffer->db, rehearsal);
+    if (!sqlite3_get_autocommit(buffer->db))
+        buffer_sql_exec(buffer->db, "ROLLBACK");
+    return err == -EUCLEAN ? err : 0; /* a full or read-only volume is a state */
+}
+
 static void close_db(struct buffer *buffer)
 {
     buffer_sql_finalize(buffer->sql, BUFFER_SQL_COUNT);
@@ -119,9 +144,9 @@ static void close_db(struct buffer *buffer)
     buffer->db = NULL;
 }
 
-static int open_db(struct buffer *buffer, struct buf *errors)
+static int open_db(struct buffer *buffer, char ret_aside[BUFFER_PATH_MAX], struct buf *errors)
 {
-    int err = buffer_schema_open(buffer->path, &buffer->db, errors);
+    int err = buffer_schema_open(buffer->path, &buffer->db, ret_aside, errors);
     if (err < 0)
         return err;
     sqlite3_wal_hook(buffer->db, on_wal, buffer);
@@ -132,6 +157,8 @@ static int open_db(struct buffer *buffer, struct buf *errors)
         err = buffer_space_init(buffer);
     if (err == 0)
         err = buffer_store_load(buffer);
+    if (err == 0)
+        err = rehearse(buffer);
     if (err < 0)
         close_db(buffer);
     return err;
@@ -139,17 +166,22 @@ static int open_db(struct buffer *buffer, struct buf *errors)
 
 int buffer_store_open(struct buffer *buffer, const struct buffer_options *options, struct buf *errors)
 {
-    int err = open_db(buffer, errors);
+    char aside[BUFFER_PATH_MAX] = "";
+    int err = open_db(buffer, aside, errors);
     if (err == -EUCLEAN) { /* its schema can be read, its tables cannot */
-        err = buffer_schema_move_aside(buffer->path, "damaged", errors);
+        err = buffer_schema_move_aside(buffer->path, "damaged", aside, errors);
         if (err == 0)
-            err = open_db(buffer, errors);
+            err = open_db(buffer, NULL, errors);
     }
     if (err == 0)
         err = buffer_backends_configure(buffer, options);
     if (err < 0)
         return err;
     buffer->mirror_is_valid = true;
+    if (aside[0])
+        err = buffer_salvage(buffer, aside, errors);
+    if (err < 0)
+        return err;
     publish(buffer);
     buffer_space_measure(buffer);
     return 0;

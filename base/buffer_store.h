@@ -81,6 +81,9 @@
     X(ADD_REFUSAL, "INSERT INTO refusal VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")         \
     X(OLDEST_REFUSAL, "SELECT id, bytes FROM refusal ORDER BY id LIMIT 1")                                   \
     X(REMOVE_REFUSAL, "DELETE FROM refusal WHERE id = ?1")                                                   \
+    X(GET_REFUSAL, "SELECT backend, cause, bytes FROM refusal WHERE id = ?1")                                \
+    X(SET_REFUSAL, "UPDATE refusal SET status = ?2, words = ?3, at = ?4, records = ?5, bytes = ?6, "         \
+                   "payload = CASE WHEN length(?7) = 0 THEN payload ELSE ?7 END WHERE id = ?1")              \
     X(SUM_REFUSALS, "SELECT sum(bytes) FROM refusal")                                                        \
     X(ADD_MILESTONE, "INSERT OR REPLACE INTO milestone VALUES(?1, ?2, ?3)")                                  \
     X(LAST_MILESTONE, "SELECT row, at FROM milestone WHERE slot = ?1 ORDER BY row DESC LIMIT 1")             \

@@ -8,7 +8,7 @@
 #include "base/buffer_space.h"
 #include "base/clock.h"
 
-enum { TIDY_BUSY_MS = 100 };
+enum { TIDY_BUSY_MS = 100, PATIENCE_MS = 4 };
 
 struct group {
     struct buffer_work *works[BUFFER_GROUP_WORKS]; /* owned */
@@ -33,6 +33,9 @@ static void answer(const struct buffer_work *work)
     case BUFFER_WORK_HAND_OVER:
         mailbox_post(work->of.handed->reply_to, &work->of.handed->letter);
         break;
+    case BUFFER_WORK_REFUSAL:
+        mailbox_post(work->of.change->reply_to, &work->of.change->letter);
+        break;
     }
 }
 
@@ -50,6 +53,9 @@ static void fail(const struct buffer_work *work, int err)
         break;
     case BUFFER_WORK_HAND_OVER:
         work->of.handed->error = err;
+        break;
+    case BUFFER_WORK_REFUSAL:
+        work->of.change->error = err;
         break;
     }
 }
@@ -84,6 +90,27 @@ static int64_t bytes_of(const struct buffer_work *work)
     return work->kind == BUFFER_WORK_APPEND ? (int64_t)work->of.append->batch->payload.len : 0;
 }
 
+/* Whether all that is queued may wait a little for company: settlements that nobody posts after. */
+static bool is_patient(const struct buffer *buffer)
+{
+    for (const struct buffer_work *work = buffer->first; work; work = work->next) {
+        if (work->kind != BUFFER_WORK_SETTLE || work->of.settlement->posting_key)
+            return false;
+    }
+    return true;
+}
+
+/* A moved cursor is committed with the next batch when one comes at once: a commit costs the same for both.
+ */
+static void wait_for_company(struct buffer *buffer)
+{
+    int64_t deadline_ns = clock_mono_ns() + (int64_t)PATIENCE_MS * 1000000;
+    struct timespec until = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+    while (buffer->first && !buffer->is_stopping && is_patient(buffer))
+        if (pthread_cond_timedwait(&buffer->queue_filled, &buffer->queue_lock, &until) == ETIMEDOUT)
+            break;
+}
+
 /* Takes what is queued, after waiting for it until deadline_ns of the monotonic clock. Returns false to stop.
  */
 static bool take_group(struct buffer *buffer, int64_t deadline_ns, struct group *group)
@@ -95,6 +122,7 @@ static bool take_group(struct buffer *buffer, int64_t deadline_ns, struct group 
     while (!buffer->first && !buffer->is_stopping)
         if (pthread_cond_timedwait(&buffer->queue_filled, &buffer->queue_lock, &until) == ETIMEDOUT)
             break;
+    wait_for_company(buffer);
     bool goes_on = buffer->first || !buffer->is_stopping;
     while (buffer->first && group->count < BUFFER_GROUP_WORKS &&
            (group->count == 0 || group->bytes + bytes_of(buffer->first) <= BUFFER_GROUP_BYTES)) {
@@ -137,6 +165,10 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
     case BUFFER_WORK_HAND_OVER:
         err = buffer_rows_hand_over(buffer, work->of.handed->row_id);
         work->of.handed->error = err;
+        return err == -ENOENT ? 0 : err;
+    case BUFFER_WORK_REFUSAL:
+        err = buffer_settle_refusal(buffer, work->of.change);
+        work->of.change->error = err;
         return err == -ENOENT ? 0 : err;
     }
     return err;

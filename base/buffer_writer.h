@@ -11,7 +11,13 @@
 
 enum { BUFFER_GROUP_WORKS = 256, BUFFER_GROUP_BYTES = 64 << 20 };
 
-enum buffer_work_kind { BUFFER_WORK_APPEND, BUFFER_WORK_RESUME, BUFFER_WORK_SETTLE, BUFFER_WORK_HAND_OVER };
+enum buffer_work_kind {
+    BUFFER_WORK_APPEND,
+    BUFFER_WORK_RESUME,
+    BUFFER_WORK_SETTLE,
+    BUFFER_WORK_HAND_OVER,
+    BUFFER_WORK_REFUSAL,
+};
 
 struct buffer_work {
     struct buffer_work *next;
@@ -21,6 +27,7 @@ struct buffer_work {
         struct buffer_resume *resume;
         struct buffer_settlement *settlement;
         struct buffer_handed *handed;
+        struct buffer_refusal_change *change;
     } of;
 };
 

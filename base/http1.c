@@ -15,7 +15,7 @@ static int refuse(struct http1 *h, int error, int status, const char *reason)
     return -1;
 }
 
-static int refuse_body(struct http1 *h, int err)
+int http1_refuse_body(struct http1 *h, int err)
 {
     switch (err) {
     case -EMSGSIZE:
@@ -30,7 +30,7 @@ static int refuse_body(struct http1 *h, int err)
 
 static int append_to_head(struct http1 *h, const char *at, size_t len)
 {
-    if (memchr(at, '\0', len))
+    if (len && memchr(at, '\0', len))
         return refuse(h, -EBADMSG, 400, "a NUL in the head");
     if (buf_append(&h->head, at, len) < 0)
         return refuse(h, -EMSGSIZE, 431, "the head is larger than the limit");
@@ -122,7 +122,7 @@ static int check_transfer(struct http1 *h)
     return 0;
 }
 
-static int check_coding(struct http1 *h)
+int http1_check_coding(struct http1 *h)
 {
     const char *coding = http1_header(h, "content-encoding");
     if (!coding)
@@ -138,7 +138,7 @@ static int check_length(struct http1 *h)
     if (h->parser.flags & F_CHUNKED || len == no_length)
         return 0;
     if (len > h->limits->body_bytes)
-        return refuse_body(h, -EMSGSIZE);
+        return http1_refuse_body(h, -EMSGSIZE);
     http_body_expect(&h->body, (size_t)len);
     return 0;
 }
@@ -162,7 +162,7 @@ static int on_head(http_parser *parser)
         return refuse(h, -EPROTONOSUPPORT, 505, "HTTP/1.1 is spoken here");
     if (h->role == HTTP1_REQUESTS && (check_host(h) < 0 || check_expect(h) < 0))
         return -1;
-    if (check_transfer(h) < 0 || check_length(h) < 0 || check_coding(h) < 0)
+    if (check_transfer(h) < 0 || check_length(h) < 0 || http1_check_coding(h) < 0)
         return -1;
     return pause_with(h, HTTP1_HEAD);
 }
@@ -171,14 +171,14 @@ static int on_body(http_parser *parser, const char *at, size_t len)
 {
     struct http1 *h = parser->data;
     int err = http_body_take(&h->body, (struct bytes){(const uint8_t *)at, len});
-    return err < 0 ? refuse_body(h, err) : 0;
+    return err < 0 ? http1_refuse_body(h, err) : 0;
 }
 
 static int on_chunk(http_parser *parser)
 {
     struct http1 *h = parser->data;
     if (parser->content_length > h->limits->body_bytes - h->body.sent)
-        return refuse_body(h, -EMSGSIZE);
+        return http1_refuse_body(h, -EMSGSIZE);
     return 0;
 }
 
@@ -186,7 +186,7 @@ static int on_done(http_parser *parser)
 {
     struct http1 *h = parser->data;
     int err = http_body_finish(&h->body);
-    return err < 0 ? refuse_body(h, err) : pause_with(h, HTTP1_DONE);
+    return err < 0 ? http1_refuse_body(h, err) : pause_with(h, HTTP1_DONE);
 }
 
 static const http_parser_settings callbacks = {
@@ -264,6 +264,37 @@ enum http1_event http1_end(struct http1 *h)
     if (h->error)
         return HTTP1_REFUSED;
     return execute(h, &none);
+}
+
+/* A string of the head; on failure the head is as it was. */
+static int put_part(struct http1 *h, struct bytes text)
+{
+    size_t began = h->head.len;
+    if (append_to_head(h, (const char *)text.ptr, text.len) == 0 && end_part(h) == 0)
+        return 0;
+    h->head.len = began;
+    return -1;
+}
+
+int http1_put_target(struct http1 *h, struct bytes target)
+{
+    if (h->head.len) /* one is enough */
+        return 0;
+    if (put_part(h, target) < 0)
+        return -1;
+    h->headers_at = h->head.len;
+    return 0;
+}
+
+int http1_put_header(struct http1 *h, struct bytes name, struct bytes value)
+{
+    if (!h->headers_at && http1_put_target(h, (struct bytes){0}) < 0)
+        return -1;
+    size_t began = h->head.len;
+    if (put_part(h, name) == 0 && put_part(h, value) == 0)
+        return 0;
+    h->head.len = began;
+    return -1;
 }
 
 const char *http1_target(const struct http1 *h)

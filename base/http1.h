@@ -37,6 +37,7 @@ struct http1 {
     struct http_body body;
     int part;               /* what the parser told of last */
     enum http1_event event; /* of the pause under way */
+    bool is_complete;       /* of an HTTP/2 stream: its head is, what follows are trailers */
     bool wants_continue;    /* the peer waits for 100 before it sends the body */
     int error;              /* refused: a negative errno */
     int status;             /* refused: for the answer */
@@ -58,6 +59,14 @@ enum http1_event http1_end(struct http1 *h);
 
 /* http1_next: forgets the message and gives its memory back. */
 void http1_next(struct http1 *h);
+
+/* A head that came otherwise (HTTP/2): its target, then its headers, under the same limit; past it status is
+ * 431 and the head is as it was. http1_check_coding reads Content-Encoding. http1_refuse_body: status and
+ * reason for an error of http_body. All return 0, or -1 with status set. */
+int http1_put_target(struct http1 *h, struct bytes target);
+int http1_put_header(struct http1 *h, struct bytes name, struct bytes value);
+int http1_check_coding(struct http1 *h);
+int http1_refuse_body(struct http1 *h, int err);
 
 /* Of the message, from HTTP1_HEAD on; borrowed until http1_next. */
 const char *http1_target(const struct http1 *h);                   /* as sent */

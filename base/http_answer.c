@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/http2.h"
 #include "base/http_connection.h"
 
 enum { ANSWER_HEAD_BYTES = 16 * 1024 };
@@ -19,13 +20,18 @@ static const char *reason_of(int status)
     return "";
 }
 
-static void put_date(struct buf *head)
+void answer_date(char *text, size_t size)
 {
-    char text[40];
     struct tm tm;
     time_t now = (time_t)(clock_wall_ns() / 1000000000);
     gmtime_r(&now, &tm);
-    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm); /* no locale is ever set */
+    strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", &tm); /* no locale is ever set */
+}
+
+static void put_date(struct buf *head)
+{
+    char text[40];
+    answer_date(text, sizeof text);
     buf_printf(head, "Date: %s\r\n", text);
 }
 
@@ -92,7 +98,17 @@ static void send_answer(struct http_request *c, int status, const char *headers,
 void http_answer(struct http_request *request, int status, const char *headers, const char *content_type,
                  struct bytes body)
 {
-    if (take_back(request))
+    http_answer_trailers(request, status, headers, content_type, body, NULL);
+}
+
+void http_answer_trailers(struct http_request *request, int status, const char *headers,
+                          const char *content_type, struct bytes body, const char *trailers)
+{
+    if (!take_back(request))
+        return;
+    if (request->stream)
+        http2_answer(request, status, headers, content_type, body, trailers);
+    else
         send_answer(request, status, headers, content_type, body);
 }
 
@@ -103,7 +119,10 @@ void http_answer_text(struct http_request *request, int status, const char *text
 
 void answer_refusal(struct http_request *c, int status, const char *headers, const char *text)
 {
-    send_answer(c, status, headers, "text/plain; charset=utf-8", bytes_of_string(text));
+    if (c->stream)
+        http2_refuse(c, status, headers, text);
+    else
+        send_answer(c, status, headers, "text/plain; charset=utf-8", bytes_of_string(text));
 }
 
 void http_stream_begin(struct http_request *request, int status, const char *content_type)
@@ -112,6 +131,11 @@ void http_stream_begin(struct http_request *request, int status, const char *con
     struct buf head;
     if (c->state == CONNECTION_CLOSED)
         return;
+    if (c->stream) {
+        forget_body(c);
+        http2_begin(c, status, content_type);
+        return;
+    }
     c->is_chunked = c->http.parser.http_minor > 0;
     c->keeps_alive = c->keeps_alive && c->is_chunked;
     begin_head(c, &head, status, NULL, content_type);
@@ -138,6 +162,8 @@ size_t http_stream_write(struct http_request *request, struct bytes chunk)
     struct http_request *c = request;
     if (c->state != CONNECTION_STREAMING)
         return 0;
+    if (c->stream)
+        return http2_write(c, chunk);
     if (chunk.len == 0 || c->is_head)
         return uv_stream_get_write_queue_size(&c->socket.stream);
     if (c->is_chunked)
@@ -152,6 +178,10 @@ void http_stream_end(struct http_request *request)
     struct http_request *c = request;
     if (!take_back(c))
         return;
+    if (c->stream) {
+        http2_end(c);
+        return;
+    }
     connection_set_state(c, CONNECTION_WRITING);
     connection_send(c, bytes_of_string(c->is_chunked && !c->is_head ? "0\r\n\r\n" : ""), (struct bytes){0},
                     true);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/http2.h"
+
 struct write {
     uv_write_t request;
     struct http_request *connection;
@@ -30,6 +32,7 @@ static int64_t state_ms(const struct http_request *c, enum connection_state stat
         return HTTP_LINGER_MS;
     case CONNECTION_BODY: /* goes on with the head's */
     case CONNECTION_SERVING:
+    case CONNECTION_HTTP2: /* arms its own */
     case CONNECTION_CLOSED:
         break;
     }
@@ -58,10 +61,17 @@ void connection_charge(struct http_request *c)
     c->charged_bytes = held;
 }
 
+void connection_allow_body(struct http_request *c)
+{
+    size_t others = c->server->in_flight_bytes - c->charged_bytes, all = c->server->limits.in_flight_bytes;
+    http_body_allow(&c->http.body, others < all ? all - others : 0);
+}
+
 void connection_free(struct http_request *c)
 {
     http1_fini(&c->http);
     buf_fini(&c->ahead);
+    http2_free_stream(c->stream);
     free(c->peer);
     free(c);
 }
@@ -69,6 +79,7 @@ void connection_free(struct http_request *c)
 static void on_closed(uv_handle_t *handle)
 {
     struct http_request *c = handle->data;
+    http2_free(c);
     http_body_reset(&c->http.body);
     connection_charge(c);
     server_forget(c->server, c);
@@ -103,7 +114,7 @@ static void stop_reading(struct http_request *c)
     c->is_reading = false;
 }
 
-static void refuse_head(struct http_request *c, int status, const char *allow)
+void connection_refuse_route(struct http_request *c, int status, const char *allow)
 {
     char headers[160];
     snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
@@ -114,7 +125,7 @@ static void refuse_head(struct http_request *c, int status, const char *allow)
 }
 
 /* The part before the query as a string of its own, an absolute target without its authority. */
-static void split_target(struct http_request *c)
+void connection_split_target(struct http_request *c)
 {
     char *target = (char *)c->http.head.ptr;
     char *path = target;
@@ -128,7 +139,7 @@ static void split_target(struct http_request *c)
     memmove(target, path, strlen(path) + 1);
 }
 
-static int find_route(struct http_request *c, char *allow, size_t allow_size)
+int connection_find_route(struct http_request *c, char *allow, size_t allow_size)
 {
     return server_find_route(c->server, http_request_method(c), http_request_path(c), &c->route, allow,
                              allow_size);
@@ -137,13 +148,13 @@ static int find_route(struct http_request *c, char *allow, size_t allow_size)
 static void on_head(struct http_request *c)
 {
     char allow[128];
-    split_target(c);
+    connection_split_target(c);
     c->is_head = c->http.parser.method == HTTP_HEAD;
-    int status = find_route(c, allow, sizeof allow);
+    int status = connection_find_route(c, allow, sizeof allow);
     if (status && http1_has_body(&c->http)) {
         c->is_unread = true;
         c->keeps_alive = false;
-        refuse_head(c, status, allow);
+        connection_refuse_route(c, status, allow);
         return;
     }
     connection_set_state(c, CONNECTION_BODY);
@@ -154,10 +165,11 @@ static void on_head(struct http_request *c)
 static void on_request(struct http_request *c)
 {
     char allow[128];
-    c->keeps_alive = http1_keeps_alive(&c->http) && !c->server->is_stopping;
+    bool is_old = c->old_at_ms && now_ms(c) >= c->old_at_ms;
+    c->keeps_alive = http1_keeps_alive(&c->http) && !c->server->is_stopping && !is_old;
     connection_set_state(c, CONNECTION_SERVING);
     if (!c->route) {
-        refuse_head(c, find_route(c, allow, sizeof allow), allow);
+        connection_refuse_route(c, connection_find_route(c, allow, sizeof allow), allow);
         return;
     }
     c->is_held = true;
@@ -181,10 +193,7 @@ static void on_refused(struct http_request *c)
 /* One event of the parser. */
 static void step(struct http_request *c, struct bytes *rest)
 {
-    struct http_server *s = c->server;
-    size_t others = s->in_flight_bytes - c->charged_bytes;
-    http_body_allow(&c->http.body,
-                    others < s->limits.in_flight_bytes ? s->limits.in_flight_bytes - others : 0);
+    connection_allow_body(c);
     enum http1_event event = http1_feed(&c->http, rest);
     connection_charge(c);
     switch (event) {
@@ -209,6 +218,43 @@ static void keep_ahead(struct http_request *c, struct bytes rest)
         connection_close(c);
 }
 
+static void take_bytes(struct http_request *c, struct bytes rest);
+
+static void go_on(struct http_request *c, struct bytes first, enum http2_preface preface)
+{
+    c->is_recognised = true;
+    if (preface == HTTP2_NO)
+        take_bytes(c, first);
+    else if (http2_start(c) < 0)
+        connection_close(c);
+    else
+        http2_take(c, first);
+}
+
+/* The first bytes of a connection; what may be the beginning of HTTP/2's preface waits in ahead. */
+static void recognise(struct http_request *c, struct bytes rest)
+{
+    enum http2_preface preface = http2_recognise(rest);
+    size_t len;
+    if (preface != HTTP2_MORE && c->ahead.len == 0) {
+        go_on(c, rest, preface);
+        return;
+    }
+    if (buf_append(&c->ahead, rest.ptr, rest.len) < 0) {
+        connection_close(c);
+        return;
+    }
+    preface = http2_recognise(buf_bytes(&c->ahead));
+    if (preface == HTTP2_MORE) {
+        if (c->state == CONNECTION_IDLE)
+            connection_set_state(c, CONNECTION_HEAD);
+        return;
+    }
+    uint8_t *first = buf_detach(&c->ahead, &len);
+    go_on(c, (struct bytes){first, len}, preface);
+    free(first);
+}
+
 static void take_bytes(struct http_request *c, struct bytes rest)
 {
     while (rest.len && is_taking_requests(c)) {
@@ -229,6 +275,9 @@ static void on_end(struct http_request *c)
     case CONNECTION_SERVING:
     case CONNECTION_WRITING:
         return; /* a half-closed peer gets its answer */
+    case CONNECTION_HTTP2:
+        http2_half_close(c);
+        return;
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
@@ -249,8 +298,13 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct http_request *c = stream->data;
-    if (n > 0)
-        take_bytes(c, (struct bytes){(const uint8_t *)buf->base, (size_t)n});
+    struct bytes bytes = {(const uint8_t *)buf->base, n > 0 ? (size_t)n : 0};
+    if (n > 0 && c->state == CONNECTION_HTTP2)
+        http2_take(c, bytes);
+    else if (n > 0 && !c->is_recognised)
+        recognise(c, bytes);
+    else if (n > 0)
+        take_bytes(c, bytes);
     else if (n == UV_EOF)
         on_end(c);
     else if (n < 0)
@@ -309,6 +363,8 @@ static void on_written(uv_write_t *request, int status)
         return;
     if (status < 0)
         connection_close(c);
+    else if (c->state == CONNECTION_HTTP2)
+        http2_written(c);
     else if (is_last)
         on_answered(c);
 }
@@ -382,6 +438,9 @@ void connection_expire(struct http_request *c)
     case CONNECTION_IDLE:
     case CONNECTION_LINGERING:
         connection_close(c);
+        return;
+    case CONNECTION_HTTP2:
+        http2_expire(c);
         return;
     case CONNECTION_SERVING:
     case CONNECTION_CLOSED:

@@ -1,5 +1,5 @@
 /* http_connection.h - one connection of the HTTP server, which is also its one request at a time. Internal to
- * http_server.c, http_connection.c, http_request.c and http_answer.c.
+ * http_server.c, http_connection.c, http_request.c, http_answer.c and http2*.c.
  *
  * Reads through its server's one buffer, so that an idle connection holds no bytes. Bytes of a next request
  * that arrive too early wait in ahead, and reading stops until the answer is out.
@@ -22,6 +22,7 @@ enum connection_state {
     CONNECTION_SERVING,   /* a route has the request; its own deadline */
     CONNECTION_STREAMING, /* the route writes; closes when the peer takes nothing for request_ms */
     CONNECTION_WRITING,   /* the answer is on its way; closes when the peer takes nothing for request_ms */
+    CONNECTION_HTTP2,     /* its streams have states of their own */
     CONNECTION_LINGERING, /* answered and shut down; reads on so that the peer gets the answer */
     CONNECTION_CLOSED,    /* the handle is closed or closing */
 };
@@ -42,6 +43,7 @@ struct http_server {
     struct http1_limits message_limits;
     struct http_request *connections; /* owned; a list */
     int connection_count;
+    int64_t accepted; /* connections so far */
     size_t in_flight_bytes;
     char *path; /* owned; of a unix socket */
     int port;
@@ -72,12 +74,17 @@ struct http_request {
     char *peer;  /* owned; made when asked for */
     char *query; /* in http.head; NULL when none */
     uv_shutdown_t shutdown;
-    size_t charged_bytes; /* of the server's in_flight_bytes */
-    uint64_t sent_bytes;  /* handed to the socket since it was opened */
-    uint64_t taken_bytes; /* of those, gone from its queue at the last look of the deadline */
-    bool is_held;         /* a route has the request and has not answered */
-    bool is_head;         /* HEAD: no body in the answer */
-    bool is_chunked;      /* the stream's framing */
+    size_t charged_bytes;         /* of the server's in_flight_bytes */
+    uint64_t sent_bytes;          /* handed to the socket since it was opened */
+    uint64_t taken_bytes;         /* of those, gone from its queue at the last look of the deadline */
+    int64_t old_at_ms;            /* from then on it ends after its answer; 0: never */
+    struct http2 *http2;          /* owned; of a connection in HTTP/2 */
+    struct http2_stream *stream;  /* owned; of an HTTP/2 stream */
+    struct http_request *carrier; /* borrowed; of a stream: its connection; NULL when it is over */
+    bool is_recognised;           /* HTTP/1.1 or HTTP/2: known */
+    bool is_held;                 /* a route has the request and has not answered */
+    bool is_head;                 /* HEAD: no body in the answer */
+    bool is_chunked;              /* the stream's framing */
     bool keeps_alive;
     bool is_reading;
     bool is_half_closed; /* the peer sends nothing more */
@@ -102,6 +109,17 @@ void connection_send(struct http_request *c, struct bytes a, struct bytes b, boo
 /* connection_charge: counts what the body holds against the server's in_flight_bytes. */
 void connection_charge(struct http_request *c);
 
+/* connection_allow_body: the body may hold what others leave of the server's in_flight_bytes. */
+void connection_allow_body(struct http_request *c);
+
+/* connection_split_target: the head is complete: path and query become strings of their own. */
+void connection_split_target(struct http_request *c);
+
+/* connection_find_route: 0 with the request's route set, or 404, or 405 with allow. connection_refuse_route
+ * answers the latter. */
+int connection_find_route(struct http_request *c, char *allow, size_t allow_size);
+void connection_refuse_route(struct http_request *c, int status, const char *allow);
+
 /* connection_free: of a connection whose handle is closed and that no route holds. */
 void connection_free(struct http_request *c);
 
@@ -114,6 +132,9 @@ void server_arm(struct http_server *server, int64_t deadline_ms);
 
 /* server_forget: a connection's handle is closed. */
 void server_forget(struct http_server *server, struct http_request *c);
+
+/* answer_date: the time as HTTP writes it (29 characters). */
+void answer_date(char *text, size_t size);
 
 /* answer_refusal: an answer of the server's own, as text; the connection ends after it unless it keeps_alive.
  */

@@ -43,6 +43,8 @@ const char *http_request_peer(const struct http_request *request)
     struct sockaddr_storage address;
     char text[INET6_ADDRSTRLEN + 16] = "";
     int len = sizeof address;
+    if (c->stream)
+        return c->carrier ? http_request_peer(c->carrier) : "";
     if (c->peer)
         return c->peer;
     if (!c->server)
@@ -65,6 +67,11 @@ uint8_t *http_request_take_body(struct http_request *request, size_t *ret_len)
     uint8_t *body = buf_detach(&request->http.body.bytes, ret_len);
     connection_charge(request);
     return body;
+}
+
+bool http_request_is_http2(const struct http_request *request)
+{
+    return request->stream;
 }
 
 static int hex_digit(char c)

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/http2.h"
 #include "base/http_connection.h"
 
 enum { LISTEN_BACKLOG = 511, TIMER_GRAIN_MS = 20, KEEPALIVE_S = 60 };
@@ -19,6 +20,7 @@ static const struct http_limits default_limits = {
     .raw_body_bytes = 4 * 1024 * 1024,
     .in_flight_bytes = 32 * 1024 * 1024,
     .connections = 1024,
+    .streams = 128,
     .idle_ms = 60 * 1000,
     .request_ms = 30 * 1000,
 };
@@ -28,7 +30,7 @@ static struct http_limits fill_limits(const struct http_limits *limits)
     struct http_limits l = limits ? *limits : (struct http_limits){0};
 #define FILL(field) l.field = l.field ? l.field : default_limits.field
     FILL(head_bytes), FILL(body_bytes), FILL(raw_body_bytes), FILL(in_flight_bytes);
-    FILL(connections), FILL(idle_ms), FILL(request_ms);
+    FILL(connections), FILL(streams), FILL(idle_ms), FILL(request_ms);
 #undef FILL
     return l;
 }
@@ -67,6 +69,8 @@ void http_server_stop(struct http_server *server)
     for (struct http_request *c = server->connections; c; c = c->next)
         if (c->state == CONNECTION_IDLE)
             connection_close(c);
+        else if (c->state == CONNECTION_HTTP2)
+            http2_stop(c);
 }
 
 void http_server_close(struct http_server *server)
@@ -78,6 +82,7 @@ void http_server_close(struct http_server *server)
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);
     for (struct http_request *c = server->connections; c; c = c->next) {
         c->is_held = false;
+        http2_drop(c);
         connection_close(c);
     }
 }
@@ -133,6 +138,14 @@ static int init_socket(struct http_server *s, struct http_request *c)
     return uv_tcp_init(s->loop, &c->socket.tcp);
 }
 
+/* Connections that were opened together do not all end together. */
+static int64_t draw_age(struct http_server *s)
+{
+    int64_t age = s->limits.age_ms, spread = age / 10;
+    return age ? (int64_t)uv_now(s->loop) + age - spread + s->accepted++ * INT64_C(7919) % (2 * spread + 1)
+               : 0;
+}
+
 static void accept_connection(struct http_server *s)
 {
     struct http_request *c = calloc(1, sizeof *c);
@@ -145,6 +158,7 @@ static void accept_connection(struct http_server *s)
     c->socket.handle.data = c;
     http1_init(&c->http, HTTP1_REQUESTS, &s->message_limits);
     buf_init(&c->ahead, HTTP_READ_BYTES);
+    c->old_at_ms = draw_age(s);
     link_connection(s, c);
     if (uv_accept(&s->listener.stream, &c->socket.stream) < 0) {
         connection_close(c);

@@ -1,11 +1,12 @@
-/* http_server.h - HTTP/1.1 on the loop: keep-alive, chunked bodies, Expect: 100-continue, gzip request
- * bodies.
+/* http_server.h - HTTP/1.1 and HTTP/2 on the loop: keep-alive, chunked bodies, Expect: 100-continue, gzip
+ * request bodies.
  *
- * Source: RFC 9110, RFC 9112. Each listener has a table of routes; a route answers at once or later (the
- * request stays valid until it was answered or its connection closed, which on_gone tells). Limits on
+ * Source: RFC 9110, RFC 9112, RFC 9113. HTTP/2 without TLS is recognised on every listener by its preface;
+ * its streams are requests like others. Each listener has a table of routes; a route answers at once or later
+ * (the request stays valid until it was answered or its connection closed, which on_gone tells). Limits on
  * everything: header bytes, body bytes before and after decompression, connections, idle and whole-request
- * time; all bodies together (in_flight_bytes: past it 503 with Retry-After). HTTP/2 joins the same interface
- * later. Loop thread only; SIGPIPE must be ignored (loop_init does).
+ * time; all bodies together (in_flight_bytes: past it 503 with Retry-After). Loop thread only; SIGPIPE must
+ * be ignored (loop_init does).
  *
  *   READING_HEAD -> READING_BODY -> ANSWERING -> (keep-alive) READING_HEAD | CLOSING
  */
@@ -31,8 +32,10 @@ struct http_limits {
     size_t raw_body_bytes;  /* after decompression; 0: 4 MiB; past it 413 */
     size_t in_flight_bytes; /* bodies of all connections; 0: 32 MiB; past it 503 */
     int connections;        /* 0: 1024; past it the listener stops accepting until one closes */
-    int idle_ms;            /* between requests; 0: 60 s */
-    int request_ms;         /* from the first byte of a head to the last of the body; 0: 30 s */
+    int streams;            /* of an HTTP/2 connection at a time; 0: 128 */
+    int age_ms;     /* a connection older than that (10 % more or less) ends after its answers; 0: never */
+    int idle_ms;    /* between requests; 0: 60 s */
+    int request_ms; /* from the first byte of a head to the last of the body; 0: 30 s */
 };
 
 /* http_server_new: routes and ctx are borrowed for the server's life. address is "host:port" (port 0: any;
@@ -59,6 +62,7 @@ const char *http_request_header(const struct http_request *request,
                                 const char *name);                  /* any case; NULL when none */
 const char *http_request_peer(const struct http_request *request);  /* "1.2.3.4:5678" */
 struct bytes http_request_body(const struct http_request *request); /* decompressed */
+bool http_request_is_http2(const struct http_request *request);
 
 /* http_request_param: the value of a query parameter, percent-decoded into storage; NULL when it is not
  * there. */
@@ -77,6 +81,11 @@ void http_request_on_gone(struct http_request *request, void (*fn)(void *ctx), v
 /* http_answer: sends status, "Name: value\r\n" lines (may be NULL) and a body (copied), ends the request. */
 void http_answer(struct http_request *request, int status, const char *headers, const char *content_type,
                  struct bytes body);
+
+/* http_answer_trailers: the same with trailers, "Name: value\r\n" lines, after the body (HTTP/2 only: over
+ * HTTP/1.1 they are left out). */
+void http_answer_trailers(struct http_request *request, int status, const char *headers,
+                          const char *content_type, struct bytes body, const char *trailers);
 
 /* http_answer_text: the same with text/plain. */
 void http_answer_text(struct http_request *request, int status, const char *text);

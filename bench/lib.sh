@@ -104,6 +104,6 @@ gateway: {addresses: ["tcp://127.0.0.1:$2"]}
 web: {listen: "127.0.0.1:$agent_web"}
 host_metrics: {enabled: $([ "$3" = host_metrics_on ] && echo true || echo false), interval: 15s}
 logs: {root: "$1/pods"}
-otlp: {listen_http: "127.0.0.1:$agent_otlp"}
+otlp: {listen_http: "127.0.0.1:$agent_otlp", listen_grpc: ""}
 YAML
 }

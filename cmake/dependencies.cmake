@@ -8,6 +8,7 @@ pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(protobufc REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 find_library(SNAPPY_LIBRARY snappy REQUIRED)
 find_library(HTTP_PARSER_LIBRARY http_parser REQUIRED)
@@ -15,7 +16,7 @@ find_library(NNG_LIBRARY nng REQUIRED)
 find_program(PROTOC_C protoc-c REQUIRED)
 
 add_library(deps_base INTERFACE)
-target_link_libraries(deps_base INTERFACE PkgConfig::uv PkgConfig::yaml ZLIB::ZLIB ${SNAPPY_LIBRARY}
+target_link_libraries(deps_base INTERFACE PkgConfig::uv PkgConfig::yaml PkgConfig::nghttp2 ZLIB::ZLIB ${SNAPPY_LIBRARY}
                       ${HTTP_PARSER_LIBRARY} Threads::Threads m)
 add_library(deps_sqlite INTERFACE)
 target_link_libraries(deps_sqlite INTERFACE PkgConfig::sqlite)

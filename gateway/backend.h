@@ -25,6 +25,9 @@ void backend_ask_to_stop(struct backend *backend, int64_t deadline_ns);
 /* backend_free: waits until it has stopped; backend_ask_to_stop comes first. NULL is fine. */
 void backend_free(struct backend *backend);
 
+/* backend_kind_of: what protocol a backend of the signal speaks. Pure. */
+enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal);
+
 /* backend_view: 0 or the error of reading the ledger (then it is zero). Any thread. */
 int backend_view(struct backend *backend, struct fanout_view *ret_view);
 

@@ -14,6 +14,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
+#include "gateway/refused.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -34,6 +35,8 @@ struct gateway {
     struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
     struct status *status;                   /* owned */
+    struct jobs *jobs;                       /* owned */
+    struct refused *refused;                 /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
@@ -110,6 +113,10 @@ static int start_control(struct gateway *gw)
         err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
     if (err == 0)
         err = status_new(gw->control, gw->config.name, &gw->parts, &gw->status);
+    if (err == 0)
+        err = jobs_new(&gw->loop, &gw->jobs);
+    if (err == 0)
+        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -157,6 +164,8 @@ static void stop(struct gateway *gw)
     web_close(gw->web);
     tap_close(gw->tap);
     status_close(gw->status);
+    jobs_close(gw->jobs);
+    refused_close(gw->refused);
     control_close(gw->control);
     receive_close(gw->receive);
     drain_close(gw->drain);

@@ -1,7 +1,9 @@
 /* main.c - the gateway's command line. The life of the program is in gateway.c. */
 #include "base/program.h"
 #include "gateway/config.h"
+#include "gateway/fsck_command.h"
 #include "gateway/gateway.h"
+#include "gateway/refused_command.h"
 #include "gateway/status_command.h"
 #include "gateway/tap_command.h"
 
@@ -18,6 +20,8 @@ static int check(const char *path, struct buf *errors)
 static const struct program_verb verbs[] = {
     {"status", STATUS_COMMAND_USAGE, status_command_main},
     {"ledger", STATUS_COMMAND_USAGE, status_command_main},
+    {"refused", REFUSED_COMMAND_USAGE, refused_command_main},
+    {"fsck", FSCK_COMMAND_USAGE, fsck_command_main},
     {"tap", TAP_COMMAND_USAGE, tap_command_main},
     {0},
 };

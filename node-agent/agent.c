@@ -104,7 +104,7 @@ static int start_sources(struct agent *agent, struct ship_source *sources)
         return 0;
     err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
     if (err == 0)
-        sources[TELEMETRY_TRACES] = otlp_source(agent->otlp);
+        sources[TELEMETRY_TRACES] = otlp_source(agent->otlp, TELEMETRY_TRACES);
     return err;
 }
 

@@ -88,11 +88,19 @@ static const struct conf_option logs_options[] = {
 static const struct conf_option otlp_options[] = {
     {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "true", .help = "Receive OTLP."},
     {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
-     .form = "^([^ ]*):[0-9]{1,5}$", .example = "127.0.0.1:9600", .help = "host:port of OTLP/HTTP."},
+     .form = "^([^ ]*):[0-9]{1,5}$", .example = "127.0.0.1:9600",
+     .help = "host:port of OTLP/HTTP; HTTP/2 and OTLP/gRPC are recognised there as well."},
+    {"listen_grpc", CONF_STRING, AT(otlp.listen_grpc) - AT(otlp), "0.0.0.0:4317",
+     .form = "^([^ ]*:[0-9]{1,5})?$", .example = "127.0.0.1:4317",
+     .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
     {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
      .help = "Larger requests are answered 413."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
-     .help = "A request not committed by then is answered 503 with Retry-After."},
+     .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
+             "RetryInfo."},
+    {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
+     .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
+             "spread again; 0: never."},
     {0},
 };
 

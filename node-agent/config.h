@@ -50,8 +50,8 @@ struct agent_config {
     } logs;
     struct {
         bool enabled;
-        const char *listen_http;
-        int64_t max_request_bytes, ack_timeout_ms;
+        const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
+        int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
     } otlp;
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */

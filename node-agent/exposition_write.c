@@ -15,10 +15,9 @@ struct line { /* of a family's page */
 struct family {
     char *name; /* owned */
     struct buf head;
-    struct buf page;    /* per sample: its label values, each with a NUL, then its line */
+    struct buf page;    /* per sample: the label values it is sorted by, each with a NUL, then its line */
     struct line *lines; /* owned */
     size_t line_count, line_room;
-    bool in_order; /* samples stay as they came */
 };
 
 struct exposition_writer {
@@ -78,7 +77,7 @@ static void take_digits(double value, char digits[24], int *ret_power)
 }
 
 /* As Prometheus' own library writes it: Go's shortest 'g', with an exponent below 1e-4 and from 1e6 on. */
-static int put_value(struct buf *out, double value)
+int exposition_put_value(struct buf *out, double value)
 {
     char digits[24];
     int power;
@@ -100,13 +99,26 @@ static int put_value(struct buf *out, double value)
     return buf_printf(out, "%.*s.%s", power + 1, digits, digits + power + 1);
 }
 
-/* The indices of the label pairs in the order of their names. */
-static unsigned order_labels(const char *const *labels, unsigned order[MAX_LABELS])
+/* The label that tells the parts of one histogram or summary apart; NULL for other types. */
+static const char *part_label(enum metric_type type)
+{
+    return type == METRIC_HISTOGRAM ? "le" : type == METRIC_SUMMARY ? "quantile" : NULL;
+}
+
+static bool comes_after(const char *a, const char *b, const char *last)
+{
+    if (last && strcmp(b, last) == 0)
+        return false;
+    return (last && strcmp(a, last) == 0) || strcmp(a, b) > 0;
+}
+
+/* The indices of the label pairs in the order of their names, the one called last behind. */
+static unsigned order_labels(const char *const *labels, const char *last, unsigned order[MAX_LABELS])
 {
     unsigned count = 0;
     for (; labels && count < MAX_LABELS && labels[2 * count]; count++) {
         unsigned at = count;
-        for (; at > 0 && strcmp(labels[2 * order[at - 1]], labels[2 * count]) > 0; at--)
+        for (; at > 0 && comes_after(labels[2 * order[at - 1]], labels[2 * count], last); at--)
             order[at] = order[at - 1];
         order[at] = count;
     }
@@ -136,7 +148,7 @@ static int put_line(struct buf *out, const char *name, const char *const *labels
     if (err == 0)
         err = buf_append(out, " ", 1);
     if (err == 0)
-        err = put_value(out, value);
+        err = exposition_put_value(out, value);
     return err == 0 ? buf_append(out, "\n", 1) : err;
 }
 
@@ -203,10 +215,13 @@ static int add_family(struct exposition_writer *writer, const char *name, size_t
     return put_head(&family->head, family->name, type, help);
 }
 
-static int add_sample(struct family *family, const char *name, const char *const *labels, double value)
+static int add_sample(struct family *family, const char *name, enum metric_type type,
+                      const char *const *labels, double value)
 {
-    unsigned order[MAX_LABELS], count = order_labels(labels, order);
-    struct line line = {.values = family->page.len, .labels = count};
+    const char *last = part_label(type);
+    unsigned order[MAX_LABELS], count = order_labels(labels, last, order);
+    unsigned keys = count && last && strcmp(labels[2 * order[count - 1]], last) == 0 ? count - 1 : count;
+    struct line line = {.values = family->page.len, .labels = keys};
     int err = 0;
     if (family->line_count == family->line_room) {
         size_t room = family->line_room ? 2 * family->line_room : 8;
@@ -216,7 +231,7 @@ static int add_sample(struct family *family, const char *name, const char *const
         family->lines = lines;
         family->line_room = room;
     }
-    for (unsigned i = 0; i < count && err == 0; i++)
+    for (unsigned i = 0; i < keys && err == 0; i++)
         err = buf_append(&family->page, labels[2 * order[i] + 1], strlen(labels[2 * order[i] + 1]) + 1);
     line.begin = family->page.len;
     if (err == 0)
@@ -252,8 +267,7 @@ static void put(struct metric_sink *sink, const char *name, enum metric_type typ
         err = add_family(writer, name, len, type, help);
     if (err == 0) {
         struct family *family = &writer->families[*slot_of(writer, name, len) - 1];
-        family->in_order = family->in_order || type == METRIC_SUMMARY || type == METRIC_HISTOGRAM;
-        err = add_sample(family, name, labels, value);
+        err = add_sample(family, name, type, labels, value);
     }
     writer->error = err;
 }
@@ -312,7 +326,7 @@ static int compare_lines(const void *a, const void *b, void *page)
 static int put_family(struct family *family, struct buf *out)
 {
     int err = buf_append(out, family->head.ptr, family->head.len);
-    if (!family->in_order && family->line_count > 1)
+    if (family->line_count > 1)
         qsort_r(family->lines, family->line_count, sizeof *family->lines, compare_lines, family->page.ptr);
     for (size_t i = 0; i < family->line_count && err == 0; i++)
         err = buf_append(out, family->page.ptr + family->lines[i].begin,

@@ -1,5 +1,5 @@
 /* exposition_write.h - samples as a page of the text exposition format 0.0.4: families sorted by name, each
- * with its HELP and TYPE once.
+ * with its HELP and TYPE once, its samples by their labels.
  *
  * For commands and tests; what is shipped goes through series.h. One thread at a time.
  */
@@ -21,5 +21,8 @@ struct metric_sink *exposition_writer_sink(struct exposition_writer *writer);
 /* exposition_writer_finish: appends the page to out. 0, or the first error of all that was put (-ENOMEM,
  * -EMSGSIZE). */
 int exposition_writer_finish(struct exposition_writer *writer, struct buf *out);
+
+/* exposition_put_value: appends a number as the page shows it (Go's shortest form). Errors as buf_append. */
+int exposition_put_value(struct buf *out, double value);
 
 #endif

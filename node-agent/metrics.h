@@ -55,9 +55,12 @@
     /* otlp */                                                                                               \
     X(OTLP_REQUESTS, "tributary_agent_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",    \
       "signal", "code")                                                                                      \
-    X(OTLP_RECORDS, "tributary_agent_otlp_records_total", STATS_COUNTER, 1, "Spans received.", "signal")     \
+    X(OTLP_RECORDS, "tributary_agent_otlp_records_total", STATS_COUNTER, 1,                                  \
+      "Spans, metrics and log records received.", "signal")                                                  \
+    X(OTLP_QUEUE_BYTES, "tributary_agent_otlp_queue_bytes", STATS_GAUGE, 1,                                  \
+      "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
-      "Spans in flight whose client was told to retry: the backend may get them twice.", "signal")           \
+      "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_agent_loop_lag_seconds", STATS_GAUGE, 1e-9,                                       \
       "How late the event loop's last tick was.")

@@ -1,18 +1,11 @@
-/* otlp.h - receives traces by OTLP/HTTP and answers each request only when a gateway committed it.
+/* otlp.h - receives OTLP over gRPC and HTTP and answers each request only when a gateway committed it.
  *
- * Source: https://opentelemetry.io/docs/specs/otlp/ (OTLP/HTTP, binary protobuf). POST /v1/traces on
- * config->otlp.listen_http. A request is checked by its outer levels (400 with a google.rpc.Status), then
- * waits with its bytes as received, plus config->labels as resource attributes; ship's lane of traces seals
- * what waits into one batch. What waits and what is in flight together stay under config->queue.traces_bytes:
- * past it 503 with Retry-After (a single request larger than that: 413). Loop thread only.
- *
- *   WAITING --seal--> SEALED --committed--> answered 200     refused --> answered 400
- *      | ack_timeout      | ack_timeout
- *      v                  v
- *   withdrawn, 503     not yet sent: the batch is withdrawn, 503; sent: 503, and a repeat by the client is
- *                      possible (counted in tributary_agent_otlp_possible_repeats_total)
- *
- * A request whose connection is gone stays in its batch.
+ * Source: https://opentelemetry.io/docs/specs/otlp/ (OTLP/gRPC; OTLP/HTTP in binary protobuf). POST
+ * /v1/traces and TraceService/Export on config->otlp.listen_http and listen_grpc alike. A request is checked
+ * by its outer levels, then waits with its bytes as received, plus config->labels as resource attributes;
+ * ship's lane of its signal seals what waits into one batch. What waits and what is in flight together stay
+ * under config->queue.traces_bytes: past it 503 with Retry-After, or UNAVAILABLE with RetryInfo (a single
+ * request larger than that: 413, RESOURCE_EXHAUSTED). Loop thread only. The life of a request: otlp_lane.h.
  */
 #ifndef NODE_AGENT_OTLP_H
 #define NODE_AGENT_OTLP_H
@@ -29,14 +22,15 @@ struct otlp;
  * errno (bind, listen, labels). */
 int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *stats, struct otlp **ret_otlp);
 
-/* otlp_source: the record for ship_new, as its source of traces. */
-struct ship_source otlp_source(struct otlp *otlp);
+/* otlp_source: the record for ship_new, as its source of the signal. */
+struct ship_source otlp_source(struct otlp *otlp, enum telemetry signal);
 
 /* otlp_set_ship: whom to wake when a request waits; borrowed. Until then requests only wait. */
 void otlp_set_ship(struct otlp *otlp, struct ship *ship);
 
-/* otlp_port: where it listens (when port 0 was configured). */
+/* otlp_port, otlp_grpc_port: where it listens (when port 0 was configured). */
 int otlp_port(const struct otlp *otlp);
+int otlp_grpc_port(const struct otlp *otlp);
 
 /* otlp_stop: takes no further connections; requests that wait are still sealed and answered. */
 void otlp_stop(struct otlp *otlp);

@@ -87,13 +87,19 @@ static void move(struct otlp_queue *queue, struct otlp_queue *sealed, size_t raw
     }
 }
 
-static void fill_batch(struct batch *b, size_t raw_len, const struct otlp_count *count, struct buf *block)
+static void fill_batch(struct batch *b, enum telemetry signal, size_t raw_len, const struct otlp_count *count,
+                       struct buf *block)
 {
+    static const enum batch_format formats[TELEMETRY_COUNT] = {
+        [TELEMETRY_METRICS] = FORMAT_OTLP_METRICS,
+        [TELEMETRY_LOGS] = FORMAT_OTLP_LOGS,
+        [TELEMETRY_TRACES] = FORMAT_OTLP_TRACES,
+    };
     size_t len;
     uint8_t *payload = buf_detach(block, &len);
     uint8_t *exact = realloc(payload, len);
-    b->signal = TELEMETRY_TRACES;
-    b->format = FORMAT_OTLP_TRACES;
+    b->signal = signal;
+    b->format = formats[signal];
     b->records = count->records;
     b->raw_bytes = raw_len;
     b->earliest_ns = count->earliest_ns ? count->earliest_ns : clock_wall_ns();
@@ -101,8 +107,8 @@ static void fill_batch(struct batch *b, size_t raw_len, const struct otlp_count 
     batch_take_payload(b, exact ? exact : payload, len);
 }
 
-int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, const char *origin,
-                    struct batch **ret_batch)
+int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, enum telemetry signal,
+                    const char *origin, struct batch **ret_batch)
 {
     struct sealing s = {0};
     if (!queue->first)
@@ -112,7 +118,7 @@ int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, const c
     int err = b ? compress(queue, raw_len, &s) : -ENOMEM;
     if (err == 0) {
         move(queue, sealed, raw_len, &s.count);
-        fill_batch(b, raw_len, &s.count, &s.block);
+        fill_batch(b, signal, raw_len, &s.count, &s.block);
         *ret_batch = b;
     } else {
         batch_free(b);

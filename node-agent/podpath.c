@@ -17,11 +17,11 @@ int podpath_parse_folder(const char *name, struct podpath *ret_path)
     return 0;
 }
 
-/* A rotation's time stamp: digits and dashes only, so that .gz and .tmp are told apart. */
-static bool is_rotation(const char *s)
+/* A rotation's time stamp: digits and dashes only, so that .tmp is told apart. Its length, or 0. */
+static size_t rotation_len(const char *s)
 {
     size_t len = strspn(s, "0123456789-");
-    return len > 0 && len <= MAX_ROTATED_LEN && !s[len];
+    return len <= MAX_ROTATED_LEN ? len : 0;
 }
 
 int podpath_parse_file(const char *name, struct podpath_file *ret_file)
@@ -33,8 +33,11 @@ int podpath_parse_file(const char *name, struct podpath_file *ret_file)
     for (size_t i = 0; i < digits; i++)
         restart = restart * 10 + (uint32_t)(name[i] - '0');
     const char *rest = name + digits + 4;
-    if (*rest && (*rest != '.' || !is_rotation(rest + 1)))
+    size_t len = *rest == '.' ? rotation_len(rest + 1) : 0;
+    const char *suffix = len ? rest + 1 + len : rest;
+    bool zipped = len && strcmp(suffix, PODPATH_ZIPPED) == 0;
+    if (*suffix && !zipped)
         return -EINVAL;
-    *ret_file = (struct podpath_file){restart, *rest ? rest + 1 : NULL};
+    *ret_file = (struct podpath_file){restart, len ? rest + 1 : NULL, zipped};
     return 0;
 }

@@ -43,17 +43,32 @@ static void watch_link(struct folder *folder, const char *path)
         tail_watch_add(folder->tail->watch, path, true, folder, &wd);
 }
 
-static void see_file(struct folder *folder, const char *name)
+static void see_zipped(struct folder *folder, const char *name)
+{
+    struct podpath_file parsed;
+    char plain[NAME_MAX + 1];
+    if (podpath_parse_file(name, &parsed) < 0 || !parsed.zipped)
+        return;
+    snprintf(plain, sizeof plain, "%.*s", (int)(strlen(name) - strlen(PODPATH_ZIPPED)), name);
+    tail_set_see_zipped(&folder->tail->set, &folder->owner, plain, parsed.restart);
+}
+
+/* True when it is to be seen when all others were. */
+static bool see_file(struct folder *folder, const char *name)
 {
     struct podpath_file parsed;
     struct stat st;
     char path[PATH_MAX];
-    if (podpath_parse_file(name, &parsed) < 0 ||
-        snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path || stat(path, &st) < 0)
-        return;
+    if (podpath_parse_file(name, &parsed) < 0)
+        return false;
+    if (parsed.zipped)
+        return true;
+    if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path || stat(path, &st) < 0)
+        return false;
     if (!parsed.rotated)
         watch_link(folder, path);
     tail_set_see(&folder->tail->set, &folder->owner, name, parsed.restart, &st);
+    return false;
 }
 
 static void unsee(struct folder *folder)
@@ -163,13 +178,18 @@ static bool list(struct folder *folder)
         stats_add(folder->tail->options.errors, 1);
         return false;
     }
+    bool zipped = false;
     unsee(folder);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         if (folder->level == CONTAINER)
-            see_file(folder, e->d_name);
+            zipped |= see_file(folder, e->d_name);
         else
             see_folder(folder, e->d_name);
     }
+    if (zipped)
+        rewinddir(dir);
+    for (struct dirent *e; zipped && (e = readdir(dir));)
+        see_zipped(folder, e->d_name);
     if (dir)
         closedir(dir);
     return true;

@@ -10,16 +10,19 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "node-agent/gunzip.h"
+#include "node-agent/podpath.h"
 
 enum {
     MAX_PREFIX = 400,
     MAX_SUFFIX = 64
 }; /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
 
-static int open_at(const char *folder, const char *name)
+static int open_at(const char *folder, const char *name, bool zipped)
 {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s%s", folder, name, zipped ? PODPATH_ZIPPED : "") >=
+        (int)sizeof path)
         return -ENAMETOOLONG;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     return fd < 0 ? -errno : fd;
@@ -31,6 +34,17 @@ static ssize_t read_head(int fd, uint8_t head[TAIL_HEAD])
     return n < 0 ? -errno : n;
 }
 
+static ssize_t unpack_head(int fd, uint8_t head[TAIL_HEAD])
+{
+    struct gunzip *gunzip;
+    int err = gunzip_new(fd, TAIL_HEAD, &gunzip);
+    if (err < 0)
+        return err;
+    ssize_t n = gunzip_read(gunzip, head, TAIL_HEAD, 0);
+    gunzip_free(gunzip);
+    return n;
+}
+
 static void forget_positions(struct tail_file *file)
 {
     file->pos = file->scanned = file->told_base = 0;
@@ -38,6 +52,19 @@ static void forget_positions(struct tail_file *file)
         file->open_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
+}
+
+static int check_head(struct tail_file *file)
+{
+    uint8_t head[TAIL_HEAD];
+    ssize_t n = file->inflate ? unpack_head(file->fd, head) : read_head(file->fd, head);
+    if (n < 0)
+        return (int)n;
+    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0)
+        return -ESTALE;
+    memcpy(file->head + file->head_len, head + file->head_len, (size_t)n - file->head_len);
+    file->head_len = (size_t)n;
+    return 0;
 }
 
 static int init(struct tail_file *file, const char *name)
@@ -54,13 +81,13 @@ static int init(struct tail_file *file, const char *name)
     file->name = strdup(name);
     if (!file->name)
         return -ENOMEM;
-    int err = tail_file_look(file, 0);
-    return err < 0 ? err : tail_file_check(file);
+    int err = file->inflate ? gunzip_size(file->fd, &file->size) : tail_file_look(file, 0);
+    return err < 0 ? err : check_head(file);
 }
 
-int tail_file_open(const char *folder, const char *name, struct tail_file **ret_file)
+int tail_file_open(const char *folder, const char *name, bool zipped, struct tail_file **ret_file)
 {
-    int fd = open_at(folder, name);
+    int fd = open_at(folder, name, zipped);
     if (fd < 0)
         return fd;
     struct tail_file *file = calloc(1, sizeof *file);
@@ -69,6 +96,7 @@ int tail_file_open(const char *folder, const char *name, struct tail_file **ret_
         return -ENOMEM;
     }
     file->fd = fd;
+    file->zipped = file->inflate = zipped;
     int err = init(file, name);
     if (err < 0) {
         tail_file_free(file);
@@ -88,8 +116,49 @@ void tail_file_free(struct tail_file *file)
     free(file);
 }
 
+int tail_file_inflate(struct tail_file *file, size_t most, unsigned *gunzips)
+{
+    if (!file->inflate || file->gunzip)
+        return 0;
+    if (*gunzips >= TAIL_MAX_GUNZIPS)
+        return -EBUSY;
+    int err = gunzip_new(file->fd, most, &file->gunzip);
+    if (err < 0)
+        return err;
+    file->gunzips = gunzips;
+    ++*gunzips;
+    return 0;
+}
+
+void tail_file_deflate(struct tail_file *file)
+{
+    if (!file->gunzip)
+        return;
+    gunzip_free(file->gunzip);
+    file->gunzip = NULL;
+    --*file->gunzips;
+}
+
+ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t offset)
+{
+    if (!file->inflate) {
+        ssize_t n = pread(file->fd, to, len, (off_t)offset);
+        return n < 0 ? -errno : n;
+    }
+    ssize_t n = gunzip_read(file->gunzip, to, len, offset);
+    if (n >= 0 && (size_t)n < len && offset + (size_t)n < file->size)
+        file->size = offset + (size_t)n;
+    return n;
+}
+
+bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b)
+{
+    return a->head_len > 0 && a->head_len <= b->head_len && memcmp(a->head, b->head, a->head_len) == 0;
+}
+
 void tail_file_close(struct tail_file *file)
 {
+    tail_file_deflate(file);
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
@@ -98,7 +167,7 @@ void tail_file_close(struct tail_file *file)
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name)
 {
     uint8_t head[TAIL_HEAD];
-    int fd = open_at(folder, name);
+    int fd = open_at(folder, name, false);
     if (fd < 0)
         return false;
     ssize_t n = read_head(fd, head);
@@ -111,16 +180,17 @@ int tail_file_reopen(struct tail_file *file, const char *folder)
 {
     if (file->fd >= 0)
         return 0;
-    int fd = open_at(folder, file->name);
+    int fd = open_at(folder, file->name, file->zipped);
     if (fd < 0)
         return fd;
     file->fd = fd;
+    file->inflate = file->zipped;
     struct stat st;
     int err = fstat(fd, &st) < 0 ? -errno : 0;
-    if (err == 0 && (st.st_ino != file->inode || st.st_dev != file->device))
+    if (err == 0 && !file->inflate && (st.st_ino != file->inode || st.st_dev != file->device))
         err = -ESTALE;
     if (err == 0)
-        err = tail_file_check(file);
+        err = check_head(file);
     if (err < 0)
         tail_file_close(file);
     return err;
@@ -129,6 +199,8 @@ int tail_file_reopen(struct tail_file *file, const char *folder)
 int tail_file_look(struct tail_file *file, int64_t now_ns)
 {
     struct stat st;
+    if (file->inflate)
+        return 0; /* whole when it got its name */
     if (fstat(file->fd, &st) < 0)
         return -errno;
     uint64_t size = (uint64_t)st.st_size;
@@ -140,15 +212,7 @@ int tail_file_look(struct tail_file *file, int64_t now_ns)
 
 int tail_file_check(struct tail_file *file)
 {
-    uint8_t head[TAIL_HEAD];
-    ssize_t n = read_head(file->fd, head);
-    if (n < 0)
-        return (int)n;
-    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0)
-        return -ESTALE;
-    memcpy(file->head + file->head_len, head + file->head_len, (size_t)n - file->head_len);
-    file->head_len = (size_t)n;
-    return 0;
+    return file->inflate ? 0 : check_head(file);
 }
 
 void tail_file_restart(struct tail_file *file)
@@ -173,15 +237,22 @@ static void escape(const char *from, char *to, size_t size)
     to[n] = '\0';
 }
 
-int tail_file_identify(struct tail_file *file, const char *stream)
+void tail_file_prefix(const char *stream, char ret_prefix[TAIL_KEY_LEN])
 {
-    char prefix[3 * 768 + 8], identity[MAX_PREFIX + 32 + MAX_SUFFIX];
-    int err = tail_file_check(file);
-    if (err < 0)
-        return err;
+    char prefix[3 * 768 + 8];
     escape(stream, prefix, sizeof prefix);
     if (strlen(prefix) > MAX_PREFIX)
         snprintf(prefix + MAX_PREFIX - 8, 9, "%08" PRIx32, crc32c(bytes_of_string(stream)));
+    snprintf(ret_prefix, TAIL_KEY_LEN, "%.*s", MAX_PREFIX, prefix);
+}
+
+int tail_file_identify(struct tail_file *file, const char *stream)
+{
+    char prefix[TAIL_KEY_LEN], identity[MAX_PREFIX + 32 + MAX_SUFFIX];
+    int err = tail_file_check(file);
+    if (err < 0)
+        return err;
+    tail_file_prefix(stream, prefix);
     snprintf(identity, sizeof identity, "%.*s:%" PRIx64 ":%" PRIx64 ":%zu:%08" PRIx32, MAX_PREFIX, prefix,
              (uint64_t)file->device, (uint64_t)file->inode, file->head_len,
              crc32c((struct bytes){file->head, file->head_len}));
@@ -198,6 +269,7 @@ int tail_file_parse_key(const char *key, struct tail_key *ret_key)
                &parsed.head_len, &parsed.head_crc, &end) != 4 ||
         parsed.head_len == 0 || parsed.head_len > TAIL_HEAD)
         return -EINVAL;
+    parsed.prefix = (struct bytes){(const uint8_t *)key, (size_t)(numbers - key)};
     const char *suffix = numbers + end;
     for (int i = 0; i < CRI_STREAMS && *suffix; i++)
         if (*suffix == '#' && strcmp(suffix + 1, cri_stream_name((enum cri_stream)i)) == 0)
@@ -208,11 +280,21 @@ int tail_file_parse_key(const char *key, struct tail_key *ret_key)
     return 0;
 }
 
+static bool is_head_of(const struct tail_file *file, const struct tail_key *key)
+{
+    return key->head_len <= file->head_len &&
+           crc32c((struct bytes){file->head, key->head_len}) == key->head_crc;
+}
+
 bool tail_file_matches(const struct tail_file *file, const struct tail_key *key)
 {
     return key->inode == (uint64_t)file->inode && key->device == (uint64_t)file->device &&
-           key->head_len <= file->head_len &&
-           crc32c((struct bytes){file->head, key->head_len}) == key->head_crc;
+           is_head_of(file, key);
+}
+
+bool tail_file_matches_unpacked(const struct tail_file *file, const struct tail_key *key, const char *prefix)
+{
+    return bytes_equal(key->prefix, bytes_of_string(prefix)) && is_head_of(file, key);
 }
 
 int tail_file_adopt(struct tail_file *file, const char *key)

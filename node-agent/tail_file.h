@@ -4,7 +4,8 @@
  * first LEN bytes (at most TAIL_HEAD). LEN is what was there when the first line was sealed and then stays,
  * so a file that grows keeps its identity; it is the same file when those LEN bytes are still the same. A
  * kubelet's node gives an inode number to another log within seconds, so the first bytes decide. Names are
- * escaped (%XX); a prefix that is too long is shortened to a hash.
+ * escaped (%XX); a prefix that is too long is shortened to a hash. A file that is compressed becomes another
+ * one, so it is recognised by its name before .gz or by its stream and the first bytes that it unpacks to.
  *
  * Positions: pos is how far the file was read. base is where every stream is complete: it lies before the
  * first byte of an open line (a CRI P part without its F). A stream that is complete further than base has an
@@ -20,7 +21,7 @@
 #include "node-agent/cri.h"
 #include "node-agent/offsets.h"
 
-enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE };
+enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE, TAIL_MAX_GUNZIPS = 2 };
 #define TAIL_NONE UINT64_MAX
 
 enum tail_format {                   /* told by the first line that is in one of them */
@@ -31,10 +32,14 @@ enum tail_format {                   /* told by the first line that is in one of
 
 struct tail_file {
     struct tail_file *next; /* in its log, oldest first */
-    char *name;             /* owned; in its folder */
+    char *name;             /* owned; in its folder, without .gz */
     bool live;              /* has the name that is written to; else rotated or unlinked */
     bool linked;            /* was in the folder at the last scan */
+    bool zipped;            /* its name has .gz behind it by now */
     int fd;                 /* -1: closed, everything of it is committed */
+    bool inflate;           /* fd is of a gzip file; positions count what it unpacks to */
+    struct gunzip *gunzip;  /* owned; NULL: not being read */
+    unsigned *gunzips;      /* borrowed; how many files have a gunzip */
     dev_t device;
     ino_t inode;
     uint8_t head[TAIL_HEAD];
@@ -51,13 +56,27 @@ struct tail_file {
     int64_t changed_ns; /* when it last grew or lost its live name; monotonic */
 };
 
-/* tail_file_open: opens FOLDER/NAME (symlinks followed). 0; -EINVAL: not a regular file; else -errno. */
-int tail_file_open(const char *folder, const char *name, struct tail_file **ret_file);
+/* tail_file_open: opens FOLDER/NAME, or FOLDER/NAME.gz when zipped (symlinks followed). 0; -EINVAL: not a
+ * regular file; -EBADMSG: not a gzip file; else -errno. */
+int tail_file_open(const char *folder, const char *name, bool zipped, struct tail_file **ret_file);
 void tail_file_free(struct tail_file *file);
 
 /* tail_file_reopen: opens a closed file again. 0, -ESTALE: there is another one by that name, else -errno. */
 int tail_file_reopen(struct tail_file *file, const char *folder);
 void tail_file_close(struct tail_file *file);
+
+/* tail_file_inflate: makes a file that is unpacked as it is read readable; at most TAIL_MAX_GUNZIPS of those
+ * that share *gunzips at a time. most: the largest length of a read. 0, -EBUSY, -ENOMEM. tail_file_deflate:
+ * gives that up. */
+int tail_file_inflate(struct tail_file *file, size_t most, unsigned *gunzips);
+void tail_file_deflate(struct tail_file *file);
+
+/* tail_file_read: up to len bytes at the offset. How many or a negative errno. Where a gzip file turns out to
+ * be shorter than it said, its size becomes what there is. */
+ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t offset);
+
+/* tail_file_is_same_head: whether b begins with what a is known to begin with (and that is something). */
+bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b);
 
 /* tail_file_is_at: whether FOLDER/NAME begins with what this closed file began with. */
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name);
@@ -76,8 +95,12 @@ void tail_file_restart(struct tail_file *file);
  * escaped. 0 or -ENOMEM. */
 int tail_file_identify(struct tail_file *file, const char *stream);
 
+/* tail_file_prefix: what the identities of a stream's files begin with, before the first colon. */
+void tail_file_prefix(const char *stream, char ret_prefix[TAIL_KEY_LEN]);
+
 /* A key taken apart. */
 struct tail_key {
+    struct bytes prefix; /* borrowed from the key */
     uint64_t device, inode;
     uint32_t head_len, head_crc;
     int stream; /* enum cri_stream of a stream's own end, or -1 */
@@ -88,6 +111,10 @@ int tail_file_parse_key(const char *key, struct tail_key *ret_key);
 
 /* tail_file_matches: whether the key is of this file. */
 bool tail_file_matches(const struct tail_file *file, const struct tail_key *key);
+
+/* tail_file_matches_unpacked: the same where the file was compressed since: its inode is another one, so the
+ * stream's prefix and the first bytes decide. */
+bool tail_file_matches_unpacked(const struct tail_file *file, const struct tail_key *key, const char *prefix);
 
 /* tail_file_adopt: takes the identity in key (without a stream's suffix). 0 or -ENOMEM. */
 int tail_file_adopt(struct tail_file *file, const char *key);

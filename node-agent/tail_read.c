@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "node-agent/gunzip.h"
 #include "node-agent/logtext.h"
 #include "node-agent/tail_line.h"
 
@@ -29,15 +30,14 @@ void tail_reader_release(struct tail_reader *r)
 }
 
 /* Reads up to len bytes at from into the block. How many, or a negative errno. */
-static ssize_t fill(struct tail_reader *r, const struct tail_file *file, uint64_t from, size_t len)
+static ssize_t fill(struct tail_reader *r, struct tail_file *file, uint64_t from, size_t len)
 {
     int err = r->block.cap < r->block.max ? buf_reserve(&r->block, r->block.max) : 0;
     if (err < 0)
         return err;
-    ssize_t n = pread(file->fd, r->block.ptr, len < r->block.max ? len : r->block.max, (off_t)from);
-    if (n < 0)
-        return -errno;
-    r->block.len = (size_t)n;
+    ssize_t n = tail_file_read(file, r->block.ptr, len < r->block.max ? len : r->block.max, from);
+    if (n >= 0)
+        r->block.len = (size_t)n;
     return n;
 }
 
@@ -187,6 +187,12 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         err = tail_file_look(file, r->mono_ns);
     if (err == -ESTALE && file->fd >= 0)
         err = restart(r, log, file);
+    if (err == 0 && file->pos < file->size)
+        err = tail_file_inflate(file, r->block.max, &r->gunzips);
+    if (err == -EBUSY) {
+        *ret_result = TAIL_WAIT;
+        return 0;
+    }
     while (err == 0 && file->pos < file->size) {
         uint64_t before = file->pos;
         if (*budget == 0) {
@@ -203,6 +209,10 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         *ret_result = result == TAIL_WAIT ? TAIL_WAIT : TAIL_DONE;
         if (result != TAIL_MORE || (err == 0 && file->pos == before && file->identity))
             break;
+    }
+    if (file->pos >= file->size && file->gunzip) {
+        stats_add(r->counts.errors, gunzip_is_damaged(file->gunzip));
+        tail_file_deflate(file);
     }
     if (err == -EMSGSIZE)
         *ret_result = TAIL_FULL;
@@ -251,8 +261,10 @@ int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum
     bool begun[CRI_STREAMS] = {false};
     enum tail_result result = TAIL_DONE;
     int err = 0;
-    if (!log->recalled)
-        tail_recall(r, log);
+    if (!log->recalled && tail_recall(r, log) < 0) {
+        *ret_result = TAIL_WAIT;
+        return 0;
+    }
     for (int i = 0; i < PUSH_STREAMS; i++)
         labels[i] = bytes_of_string(log->streams[i].labels);
     push_begin_log(r->push, labels);
@@ -287,16 +299,10 @@ static struct tail_file *recalled_file(struct tail_log *log)
     return found;
 }
 
-void tail_recall(struct tail_reader *r, struct tail_log *log)
+/* Remembers the lines of the block, which begins at from. */
+static void recall_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t from)
 {
-    struct tail_file *file = recalled_file(log);
     bool open[CRI_STREAMS] = {false};
-    log->recalled = true;
-    if (!file)
-        return;
-    uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
-    if (fill(r, file, from, (size_t)(file->pos - from)) <= 0)
-        return;
     const uint8_t *p = r->block.ptr, *end = p + r->block.len, *newline;
     bool whole = from == 0;
     for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
@@ -307,4 +313,21 @@ void tail_recall(struct tail_reader *r, struct tail_log *log)
             tail_line_remember(&log->streams[line.stream], line.time_ns, line.text);
         open[line.stream] = line.partial;
     }
+}
+
+int tail_recall(struct tail_reader *r, struct tail_log *log)
+{
+    struct tail_file *file = recalled_file(log);
+    int err = file ? tail_file_inflate(file, r->block.max, &r->gunzips) : 0;
+    if (err < 0)
+        return err;
+    log->recalled = true;
+    if (!file)
+        return 0;
+    uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
+    if (fill(r, file, from, (size_t)(file->pos - from)) > 0)
+        recall_block(r, log, file, from);
+    if (file->pos >= file->size)
+        tail_file_deflate(file);
+    return 0;
 }

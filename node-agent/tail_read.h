@@ -34,6 +34,7 @@ struct tail_reader {
     struct buf block, text; /* what is being read; a line's text when it had to be changed */
     struct buf resolved;    /* a Docker line's text without its escapes */
     struct cri_clock clock;
+    unsigned gunzips;         /* files that are being unpacked */
     int64_t wall_ns, mono_ns; /* of this round */
 };
 
@@ -55,7 +56,8 @@ void tail_reader_release(struct tail_reader *reader);
 int tail_read(struct tail_reader *reader, struct tail_log *log, uint64_t budget,
               enum tail_result *ret_result);
 
-/* tail_recall: looks at the lines before the log's position, so that the next one is compared with them. */
-void tail_recall(struct tail_reader *reader, struct tail_log *log);
+/* tail_recall: looks at the lines before the log's position, so that the next one is compared with them.
+ * 0; -EBUSY: not now; -ENOMEM. */
+int tail_recall(struct tail_reader *reader, struct tail_log *log);
 
 #endif

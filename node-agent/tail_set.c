@@ -58,7 +58,10 @@ static void drop_log(struct tail_set *set, size_t i)
 static struct tail_file *find_file(struct tail_log *log, const char *name, const struct stat *st)
 {
     for (struct tail_file *f = log->files; f; f = f->next) {
-        if (f->inode != st->st_ino || f->device != st->st_dev)
+        bool is_packed_only = f->zipped && (f->fd < 0 || f->inflate); /* its inode may be another's */
+        if (is_packed_only && strcmp(f->name, name) == 0)
+            return f;
+        if (is_packed_only || f->inode != st->st_ino || f->device != st->st_dev)
             continue;
         if (f->fd >= 0 || (strcmp(f->name, name) == 0 && f->size == (uint64_t)st->st_size) ||
             tail_file_is_at(f, log->folder, name))
@@ -69,26 +72,37 @@ static struct tail_file *find_file(struct tail_log *log, const char *name, const
 
 struct adoption {
     struct tail_file *file;
-    char numbers[40]; /* what its key has between the names and the fingerprint */
+    char numbers[40];          /* what its key has between the names and the fingerprint */
+    char prefix[TAIL_KEY_LEN]; /* of a compressed file's keys */
     const char *key;
     uint32_t head_len;
 };
+
+static bool is_of(const struct adoption *a, const char *text, struct tail_key *key)
+{
+    if (!a->file->inflate)
+        return strstr(text, a->numbers) && tail_file_parse_key(text, key) == 0 &&
+               tail_file_matches(a->file, key);
+    return strncmp(text, a->prefix, strlen(a->prefix)) == 0 && tail_file_parse_key(text, key) == 0 &&
+           tail_file_matches_unpacked(a->file, key, a->prefix);
+}
 
 static void consider(void *ctx, struct offset *at)
 {
     struct adoption *a = ctx;
     struct tail_key key;
-    if (strstr(at->key, a->numbers) && tail_file_parse_key(at->key, &key) == 0 &&
-        key.head_len > a->head_len && tail_file_matches(a->file, &key)) {
+    if (is_of(a, at->key, &key) && key.head_len > a->head_len) {
         a->head_len = key.head_len;
         a->key = at->key;
     }
 }
 
 /* Gives a new file the identity that the offsets have for it, and the position that belongs to it. */
-static void recognise(struct tail_set *set, struct tail_file *file)
+static void recognise(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
     struct adoption a = {.file = file};
+    if (file->inflate)
+        tail_file_prefix(log->name, a.prefix);
     snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
              (uint64_t)file->inode);
     offsets_each(set->options->offsets, consider, &a);
@@ -96,24 +110,37 @@ static void recognise(struct tail_set *set, struct tail_file *file)
         tail_file_reset(file, set->options->offsets);
 }
 
-static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, const char *name, ino_t inode)
+static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, const char *name, bool zipped)
 {
-    struct tail_file *file, *added;
-    int err = set->open_files >= set->options->max_files ? -EMFILE : tail_file_open(log->folder, name, &file);
-    if (err < 0) {
-        if (err != -ENOENT && err != -EINVAL)
-            stats_add(set->options->errors, 1);
+    struct tail_file *file;
+    int err = set->open_files >= set->options->max_files ? -EMFILE
+                                                         : tail_file_open(log->folder, name, zipped, &file);
+    if (err == 0)
+        return file;
+    if (err != -ENOENT && err != -EINVAL)
+        stats_add(set->options->errors, 1);
+    return NULL;
+}
+
+static struct tail_file *take_file(struct tail_set *set, struct tail_log *log, struct tail_file *file)
+{
+    struct tail_file *added = file;
+    set->open_files++;
+    recognise(set, log, file);
+    tail_log_take(log, &file);
+    return added;
+}
+
+static struct tail_file *add_file(struct tail_set *set, struct tail_log *log, const char *name, ino_t inode)
+{
+    struct tail_file *file = open_file(set, log, name, false);
+    if (!file)
         return NULL;
-    }
     if (file->inode != inode) { /* renamed meanwhile: its folder's change will be told */
         tail_file_free(file);
         return NULL;
     }
-    set->open_files++;
-    recognise(set, file);
-    added = file;
-    tail_log_take(log, &file);
-    return added;
+    return take_file(set, log, file);
 }
 
 static void rename_file(struct tail_file *file, const char *name)
@@ -135,13 +162,51 @@ void tail_set_see(struct tail_set *set, struct tail_owner *owner, const char *na
     if (file)
         rename_file(file, name);
     else
-        file = open_file(set, log, name, st->st_ino);
+        file = add_file(set, log, name, st->st_ino);
     if (!file)
         return;
     if (file->fd < 0)
         file->size = (uint64_t)st->st_size;
     file->linked = true;
     log->dirty = true;
+}
+
+static struct tail_file *find_name(struct tail_log *log, const char *name)
+{
+    struct tail_file *f = log->files;
+    while (f && strcmp(f->name, name) != 0)
+        f = f->next;
+    return f;
+}
+
+/* The file that was compressed before its new name was seen: it has no name any more, and begins alike. */
+static struct tail_file *find_unlinked(struct tail_log *log, const struct tail_file *unpacked)
+{
+    struct tail_file *f = log->files;
+    for (; f; f = f->next) {
+        if (!f->linked && f->fd >= 0 && tail_file_check(f) < 0) /* it may have grown since it was read */
+            continue;
+        if (!f->linked && tail_file_is_same_head(f, unpacked))
+            break;
+    }
+    return f;
+}
+
+void tail_set_see_zipped(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart)
+{
+    struct tail_log *log = get_log(set, owner, restart);
+    struct tail_file *file = log ? find_name(log, name) : NULL;
+    struct tail_file *opened = log && !file ? open_file(set, log, name, true) : NULL;
+    if (opened && (file = find_unlinked(log, opened))) {
+        tail_file_free(opened);
+        rename_file(file, name);
+    } else if (opened) {
+        file = take_file(set, log, opened);
+        log->dirty = true;
+    }
+    if (!file)
+        return;
+    file->zipped = file->linked = true;
 }
 
 void tail_set_unsee(struct tail_set *set, struct tail_owner *owner)
@@ -208,12 +273,19 @@ void tail_set_tidy(struct tail_set *set, int64_t now_ns)
     }
 }
 
+static bool is_packed(const struct tail_log *log, const struct tail_file *file, const struct tail_key *key)
+{
+    char prefix[TAIL_KEY_LEN];
+    tail_file_prefix(log->name, prefix);
+    return tail_file_matches_unpacked(file, key, prefix);
+}
+
 struct tail_file *tail_set_find(const struct tail_set *set, const struct tail_key *key,
                                 struct tail_log **ret_log)
 {
     for (size_t i = 0; i < set->count; i++) {
         for (struct tail_file *f = set->logs[i]->files; f; f = f->next) {
-            if (!tail_file_matches(f, key))
+            if (!tail_file_matches(f, key) && !(f->inflate && is_packed(set->logs[i], f, key)))
                 continue;
             *ret_log = set->logs[i];
             return f;

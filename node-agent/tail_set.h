@@ -25,10 +25,11 @@ struct tail_set {
 void tail_set_fini(struct tail_set *set);
 
 /* tail_set_unsee, tail_set_see, tail_set_seen: a listing of the owner's folder: before it, for each log file
- * in it (st: of its target), and behind it. */
+ * in it (st: of its target), then for each compressed one (its name without .gz), and behind it. */
 void tail_set_unsee(struct tail_set *set, struct tail_owner *owner);
 void tail_set_see(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart,
                   const struct stat *st);
+void tail_set_see_zipped(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart);
 void tail_set_seen(struct tail_set *set, struct tail_owner *owner, int64_t now_ns);
 
 /* tail_set_has: whether the owner has logs. */

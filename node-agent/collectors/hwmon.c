@@ -234,7 +234,7 @@ static bool emit_special(const struct hwmon_state *state, struct metric_sink *si
     static const char *const intervals[] = {"average_interval", "average_interval_min",
                                             "average_interval_max"};
     static const char *const speeds[] = {"input", "min", "max", "target"};
-    char full[2 * NAME_BYTES], help[2 * NAME_BYTES], label[NAME_BYTES];
+    char full[4 * NAME_BYTES], help[4 * NAME_BYTES], label[NAME_BYTES];
     bool power = strcmp(v->type, "power") == 0;
     if (strcmp(v->property, "fault") == 0 || strcmp(v->property, "alarm") == 0) {
         snprintf(help, sizeof help, "Hardware sensor %s status (%s)", v->property, v->type);
@@ -269,7 +269,7 @@ static bool emit_special(const struct hwmon_state *state, struct metric_sink *si
 static void emit_by_unit(struct metric_sink *sink, const char *chip, const struct value *v, const char *name,
                          double value)
 {
-    char full[2 * NAME_BYTES], help[2 * NAME_BYTES];
+    char full[4 * NAME_BYTES], help[4 * NAME_BYTES];
     bool temp = strcmp(v->type, "temp") == 0;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (strcmp(v->type, units[i].type) != 0 || (temp && strcmp(v->property, "type") == 0))
@@ -328,7 +328,7 @@ static void emit_label(struct metric_sink *sink, const char *chip, const struct 
 static void emit_value(const struct hwmon_state *state, struct metric_sink *sink, const char *chip,
                        const struct value *v)
 {
-    char name[NAME_BYTES + 32], property[NAME_BYTES];
+    char name[2 * NAME_BYTES], property[NAME_BYTES];
     double value;
     if (strcmp(v->property, "label") == 0)
         emit_label(sink, chip, v);

@@ -10,7 +10,7 @@
 #include "node-agent/pattern.h"
 #include "node-agent/sysfs.h"
 
-enum { ROWS = 17, FLAGS_ROW = 7, WORD_BYTES = 256 };
+enum { ROWS = 17, FLAGS_ROW = 7, WORD_BYTES = 256, PATH_BYTES = 512, KEPT_FILES = 509 };
 
 static const struct {
     const char *file, *name;
@@ -38,6 +38,7 @@ static const struct {
 struct netclass_state {
     const char *sysfs; /* borrowed from the config */
     struct pattern_filter devices;
+    struct sysfs_kept *files; /* owned */
     bool skip_invalid_speed;
 };
 
@@ -45,6 +46,7 @@ static void stop(void *ctx)
 {
     struct netclass_state *state = ctx;
     pattern_filter_fini(&state->devices);
+    sysfs_kept_free(state->files);
     free(state);
 }
 
@@ -56,6 +58,9 @@ static int start(const struct agent_config *config, void **ret_state)
     state->sysfs = config->host_metrics.path_sysfs;
     state->skip_invalid_speed = collector_flag_is_on(config, "netclass.ignore-invalid-speed", false);
     int err = pattern_filter_init(&state->devices, config, NULL, "netclass.ignored-devices", "^$");
+    state->files = sysfs_kept_new(KEPT_FILES);
+    if (err == 0 && !state->files)
+        err = -ENOMEM;
     if (err < 0)
         stop(state);
     else
@@ -71,7 +76,9 @@ static bool is_ignored(int err)
 static void read_word(const struct netclass_state *state, const char *device, const char *file,
                       char word[WORD_BYTES])
 {
-    if (sysfs_word(word, WORD_BYTES, "%s/class/net/%s/%s", state->sysfs, device, file) < 0)
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/class/net/%s/%s", state->sysfs, device, file);
+    if (sysfs_kept_word(state->files, path, word, WORD_BYTES) < 0)
         word[0] = '\0';
 }
 
@@ -112,7 +119,9 @@ static int update_device(const struct netclass_state *state, const char *device,
     const char *admin = "unknown";
     for (int i = 0; i < ROWS; i++) {
         int64_t value;
-        int err = sysfs_i64(&value, "%s/class/net/%s/%s", state->sysfs, device, rows[i].file);
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "%s/class/net/%s/%s", state->sysfs, device, rows[i].file);
+        int err = sysfs_kept_i64(state->files, path, &value);
         if (err == 0)
             emit_row(state, device, i, value, sink);
         else if (!is_ignored(err))

@@ -4,15 +4,16 @@
 
 #include "node-agent/collector.h"
 
-extern const struct collector collector_arp, collector_bonding, collector_btrfs, collector_buddyinfo,
-    collector_conntrack, collector_cpu, collector_cpufreq, collector_diskstats, collector_dmi,
+extern const struct collector collector_arp, collector_bcache, collector_bcachefs, collector_bonding,
+    collector_btrfs, collector_buddyinfo, collector_cgroups, collector_conntrack, collector_cpu,
+    collector_cpu_vulnerabilities, collector_cpufreq, collector_diskstats, collector_dmi,
     collector_dmmultipath, collector_edac, collector_entropy, collector_fibrechannel, collector_filefd,
     collector_filesystem, collector_hwmon, collector_infiniband, collector_ipvs, collector_kernel_hung,
-    collector_loadavg, collector_mdadm, collector_meminfo, collector_netclass, collector_netdev,
-    collector_netstat, collector_nfs, collector_nfsd, collector_nvme, collector_os,
-    collector_powersupplyclass, collector_pressure, collector_rapl, collector_schedstat, collector_selinux,
-    collector_sockstat, collector_softnet, collector_stat, collector_tapestats, collector_thermal_zone,
-    collector_time, collector_timex, collector_udp_queues, collector_uname, collector_vmstat,
-    collector_watchdog, collector_xfs, collector_zfs;
+    collector_ksmd, collector_lnstat, collector_loadavg, collector_mdadm, collector_meminfo,
+    collector_netclass, collector_netdev, collector_netstat, collector_nfs, collector_nfsd, collector_nvme,
+    collector_os, collector_powersupplyclass, collector_pressure, collector_rapl, collector_schedstat,
+    collector_selinux, collector_sockstat, collector_softnet, collector_stat, collector_tapestats,
+    collector_textfile, collector_thermal_zone, collector_time, collector_timex, collector_udp_queues,
+    collector_uname, collector_vmstat, collector_watchdog, collector_xfrm, collector_xfs, collector_zfs;
 
 #endif

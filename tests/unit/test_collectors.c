@@ -59,6 +59,7 @@ static bool has_own_value(struct bytes name)
 static bool is_left_out(struct bytes name)
 {
     return text_is(name, "node_time_seconds") || text_is(name, "node_time_zone_offset_seconds") ||
+           text_is(name, "node_textfile_mtime_seconds") ||
            text_is(name, "node_scrape_collector_duration_seconds");
 }
 
@@ -130,9 +131,57 @@ static void expect_equal(char *ours, char *theirs)
 static void test_collectors_say_what_node_exporter_says(void **state)
 {
     (void)state;
-    static const char *const names[] = {"cpu",     "diskstats", "filesystem", "loadavg",
-                                        "meminfo", "stat",      "time",       "vmstat"};
+    static const char *const names[] = {"arp",
+                                        "bonding",
+                                        "btrfs",
+                                        "buddyinfo",
+                                        "conntrack",
+                                        "cpu",
+                                        "cpufreq",
+                                        "diskstats",
+                                        "dmi",
+                                        "dmmultipath",
+                                        "edac",
+                                        "entropy",
+                                        "fibrechannel",
+                                        "filefd",
+                                        "filesystem",
+                                        "hwmon",
+                                        "infiniband",
+                                        "ipvs",
+                                        "kernel_hung",
+                                        "loadavg",
+                                        "mdadm",
+                                        "meminfo",
+                                        "netclass",
+                                        "netstat",
+                                        "nfs",
+                                        "nfsd",
+                                        "nvme",
+                                        "os",
+                                        "powersupplyclass",
+                                        "pressure",
+                                        "rapl",
+                                        "schedstat",
+                                        "sockstat",
+                                        "softnet",
+                                        "stat",
+                                        "tapestats",
+                                        "textfile",
+                                        "thermal_zone",
+                                        "time",
+                                        "udp_queues",
+                                        "vmstat",
+                                        "watchdog",
+                                        "xfs",
+                                        "zfs"};
+    static const char *flags[] = {"--no-collector.arp.netlink", "--collector.textfile.directory=text"};
     struct agent_config config = config_of(names, sizeof names / sizeof *names);
+    config.host_metrics.flags = (struct conf_strings){flags, 2};
+    config.host_metrics.path_procfs = "proc"; /* as the page shows paths */
+    config.host_metrics.path_sysfs = "sys";
+    config.host_metrics.path_rootfs = "root";
+    assert_int_equal(chdir(TEST_DATA "/host"), 0);
     struct buf ours, theirs, errors;
     buf_init(&ours, 16 << 20);
     buf_init(&theirs, 16 << 20);

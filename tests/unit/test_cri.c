@@ -104,7 +104,10 @@ static void test_podpath_splits_folder_and_file_names(void **state)
     assert_null(file.rotated);
     assert_int_equal(podpath_parse_file("0.log.20250219-233547", &file), 0);
     assert_string_equal(file.rotated, "20250219-233547");
-    assert_int_equal(podpath_parse_file("0.log.20250219-233547.gz", &file), -EINVAL);
+    assert_int_equal(podpath_parse_file("0.log.20250219-233547.gz", &file), 0);
+    assert_true(file.zipped);
+    assert_int_equal(podpath_parse_file("0.log.20250219-233547.gz.tmp", &file), -EINVAL);
+    assert_int_equal(podpath_parse_file("0.log.gz", &file), -EINVAL);
     assert_int_equal(podpath_parse_file("0.log.20250219-233547.tmp", &file), -EINVAL);
     assert_int_equal(podpath_parse_file("0.logs", &file), -EINVAL);
     assert_int_equal(podpath_parse_file("x.log", &file), -EINVAL);

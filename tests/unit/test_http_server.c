@@ -250,7 +250,7 @@ static void test_http_server_refuses_by_the_head_alone(void **state)
         {"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "HTTP/1.1 501 ", ""},
         {"GET /hello HTTP/2.0\r\nHost: h\r\n\r\n", "HTTP/1.1 505 ", ""},
         {"\x16\x03\x01\x02", "HTTP/1.1 400 ", ""},
-        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400 ", ""},
+        {"PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n", "HTTP/1.1 400 ", ""},
         {"GET /hello HTTP/1.1\r\nHost: h\r\nBad Name: x\r\n\r\n", "HTTP/1.1 400 ", ""},
     };
     struct world *w = open_world(&small_limits);

@@ -19,6 +19,7 @@
 #include "base/snap.h"
 #include "node-agent/logs.h"
 #include "node-agent/metrics.h"
+#include "tests/unit/gzip_file.h"
 
 enum { PODS = 3, STREAMS = 2, MAX_LINES = 6000, MAX_ROWS = 6000, MAX_ENDS = 4096 };
 
@@ -364,6 +365,20 @@ static void rotate(struct world *w, int pod)
         append(w, pod, "");
 }
 
+/* As the kubelet does it some time later: a rotated file becomes a compressed one. */
+static void compress_rotated(struct world *w, int pod)
+{
+    char path[PATH_MAX], rotated[PATH_MAX + 32];
+    live_path(w, pod, path);
+    for (int i = 1; i <= w->rotations; i++) {
+        snprintf(rotated, sizeof rotated, "%s.20260101-%06d", path, i);
+        if (access(rotated, F_OK) == 0 && rnd(w, 2)) {
+            gzip_file(rotated);
+            return;
+        }
+    }
+}
+
 /* Copytruncate, after all was read and no line is open: what it loses otherwise cannot be had. */
 static void truncate_live(struct world *w, int pod)
 {
@@ -472,6 +487,9 @@ static void step_writer(struct world *w, bool may_lose)
         break;
     case 4:
         write_equal_lines(w, pod);
+        break;
+    case 5:
+        compress_rotated(w, pod);
         break;
     default:
         write_line(w, pod);

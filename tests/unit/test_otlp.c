@@ -59,7 +59,7 @@ static struct world *open_world(void)
 static void start(struct world *w)
 {
     assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, &w->otlp), 0);
-    w->source = otlp_source(w->otlp);
+    w->source = otlp_source(w->otlp, TELEMETRY_TRACES);
     otlp_set_ship(w->otlp, &ship);
 }
 
@@ -173,7 +173,7 @@ static void test_otlp_answers_only_after_the_commit(void **state)
     expect_status(w, fd, "200");
     assert_non_null(strstr(w->text, "Content-Length: 0\r\n"));
     assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
-    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    assert_int_equal(count(w, AGENT_OTLP_QUEUE_BYTES, "traces"), 0);
     buf_fini(&raw);
     close_world(w);
 }
@@ -324,7 +324,7 @@ static void test_otlp_withdraws_what_waits_too_long(void **state)
     expect_status(w, fd, "503");
     assert_null(ship.batch);
     assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 0);
-    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    assert_int_equal(count(w, AGENT_OTLP_QUEUE_BYTES, "traces"), 0);
     close_world(w);
 }
 
@@ -342,7 +342,7 @@ static void test_otlp_leaves_in_flight_what_was_sent(void **state)
     assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 1);
     assert_false(w->source.resumed(w->source.ctx, NULL, false, ship.batch));
     commit(w);
-    assert_int_equal(count(w, AGENT_QUEUE_BYTES, "traces"), 0);
+    assert_int_equal(count(w, AGENT_OTLP_QUEUE_BYTES, "traces"), 0);
     close_world(w);
 }
 

@@ -15,6 +15,7 @@
 #include "node-agent/logs.h"
 #include "node-agent/logtext.h"
 #include "node-agent/metrics.h"
+#include "tests/unit/gzip_file.h"
 
 #define POD "demo_web-1_uid-1/web"
 
@@ -27,8 +28,8 @@ struct fixture {
     struct ship_source source;
     uint64_t seq;
     const char *buffer;
-    char got[1 << 20]; /* "stream|text\n" of everything sent */
-    int64_t times[1024];
+    char got[2 << 20]; /* "stream|text\n" of everything sent */
+    int64_t times[16384];
     int count;
 };
 
@@ -342,7 +343,8 @@ static void test_tail_reads_rotated_files_first(void **state)
     put(f, POD "/0.log.20260101-000000", "stdout F 1");
     put(f, POD "/0.log.20260101-000005", "stdout F 2");
     put(f, POD "/0.log", "stdout F 3");
-    put_bytes(f, POD "/0.log.20250101-000000.gz", "\x1f\x8b", 2);
+    put_bytes(f, POD "/0.log.20250101-000000.gz", "\x1f\x8b", 2); /* no gzip file */
+    put_bytes(f, POD "/0.log.20250101-000000.gz.tmp", "x\n", 2);
     start(f);
     expect(f, "stdout|1\nstdout|2\nstdout|3\n");
 }
@@ -366,6 +368,133 @@ static void test_tail_reads_a_renamed_file_to_its_end(void **state)
     put(f, POD "/0.log.20260101-000000", "stdout F 3");
     put(f, POD "/0.log", "stdout F 4");
     expect(f, "stdout|1\nstdout|2\nstdout|3\nstdout|4\n");
+}
+
+static void gzip_log(const struct fixture *f, const char *name)
+{
+    char path[PATH_MAX];
+    path_of(f, name, path);
+    gzip_file(path);
+}
+
+static void test_tail_reads_compressed_siblings_first_and_once(void **state)
+{
+    struct fixture *f = *state;
+    put(f, POD "/0.log.20260101-000000", "stdout F 1");
+    put(f, POD "/0.log.20260101-000000", "stdout P 2-");
+    put(f, POD "/0.log.20260101-000005", "stdout F 3");
+    put(f, POD "/0.log.20260101-000009", "stdout F 4");
+    put(f, POD "/0.log", "stdout F 5");
+    gzip_log(f, POD "/0.log.20260101-000000");
+    gzip_log(f, POD "/0.log.20260101-000005");
+    start(f);
+    expect(f, "stdout|1\nstdout|2-3\nstdout|4\nstdout|5\n");
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    start(f);
+    expect(f, "stdout|1\nstdout|2-3\nstdout|4\nstdout|5\n");
+}
+
+/* Done when 3 of the log work: the agent stopped across four rotations, of which two were compressed. */
+static void test_tail_goes_on_in_files_rotated_and_compressed_while_it_was_down(void **state)
+{
+    struct fixture *f = *state;
+    char name[64], text[64], want[4096] = "";
+    for (int i = 0; i < 40; i++) {
+        if (i == 5)
+            start(f);
+        if (i > 5 && i % 8 == 0) { /* 8, 16, 24, 32 */
+            snprintf(name, sizeof name, POD "/0.log.20260101-0000%02d", i);
+            rename_live(f, name);
+            if (i <= 16)
+                gzip_log(f, name);
+        }
+        snprintf(text, sizeof text, "stdout F line %d", i);
+        put(f, POD "/0.log", text);
+        sprintf(want + strlen(want), "stdout|line %d\n", i);
+        if (i == 6) {
+            take_all(f);
+            assert_int_equal(logs_save(f->logs), 0);
+            stop(f);
+        }
+    }
+    start(f);
+    expect(f, want);
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    start(f);
+    expect(f, want);
+}
+
+static void test_tail_does_not_repeat_a_file_compressed_under_its_eyes(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    int before = open_descriptors();
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    int without = open_descriptors();
+    expect(f, "stdout|1\n");
+    rename_live(f, POD "/0.log.20260101-000000"); /* renamed and compressed between two looks */
+    gzip_log(f, POD "/0.log.20260101-000000");
+    put(f, POD "/0.log", "stdout F 2");
+    expect(f, "stdout|1\nstdout|2\n");
+    rename_live(f, POD "/0.log.20260101-000005"); /* seen rotated, then beside its compressed self */
+    expect(f, "stdout|1\nstdout|2\n");
+    path_of(f, POD "/0.log.20260101-000005", path);
+    gzip_beside(path);
+    expect(f, "stdout|1\nstdout|2\n");
+    unlink(path);
+    put(f, POD "/0.log", "stdout F 3");
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+    assert_int_equal(open_descriptors(), without);
+    f->got[0] = '\0'; /* the gateway's buffer is lost: all is read again */
+    f->buffer = "buffer-2";
+    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED, .buffer_id = "buffer-2"};
+    f->source.resumed(f->source.ctx, &resumed, false, NULL);
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+    stop(f);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void test_tail_unpacks_few_files_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    char name[64];
+    for (int pod = 0; pod < 6; pod++) {
+        snprintf(name, sizeof name, "demo_p%d_uid/c/0.log.20260101-000000", pod);
+        for (int i = 0; i < 2000; i++)
+            put(f, name, "stdout F something to unpack, more than a batch of it in all of the files");
+        gzip_log(f, name);
+    }
+    put(f, POD "/0.log", "stdout F live");
+    start(f);
+    logs_rescan(f->logs);
+    assert_true(take_one(f));
+    assert_non_null(strstr(f->got, "stdout|live\n"));
+    while (take_one(f))
+        ;
+    take_all(f);
+    assert_int_equal(f->count, 12001);
+}
+
+static void test_tail_takes_what_a_damaged_file_still_gives(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    for (int i = 0; i < 1000; i++)
+        put(f, POD "/0.log.20260101-000000", "stdout F line");
+    gzip_log(f, POD "/0.log.20260101-000000");
+    path_of(f, POD "/0.log.20260101-000000.gz", path);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size / 2), 0);
+    put(f, POD "/0.log", "stdout F after");
+    start(f);
+    take_all(f);
+    assert_in_range(f->count, 100, 900);
+    assert_non_null(strstr(f->got, "stdout|after\n"));
+    assert_true(stats_get(stats_cell(f->stats, AGENT_LOG_ERRORS)) > 0);
 }
 
 static void test_tail_takes_a_reused_inode_for_another_file(void **state)
@@ -669,6 +798,11 @@ int main(void)
         WITH_FIXTURE(test_tail_tells_formats_apart_per_file),
         WITH_FIXTURE(test_tail_reads_rotated_files_first),
         WITH_FIXTURE(test_tail_reads_a_renamed_file_to_its_end),
+        WITH_FIXTURE(test_tail_reads_compressed_siblings_first_and_once),
+        WITH_FIXTURE(test_tail_goes_on_in_files_rotated_and_compressed_while_it_was_down),
+        WITH_FIXTURE(test_tail_does_not_repeat_a_file_compressed_under_its_eyes),
+        WITH_FIXTURE(test_tail_unpacks_few_files_at_a_time),
+        WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
         WITH_FIXTURE(test_tail_starts_over_when_a_file_is_truncated),
         WITH_FIXTURE(test_tail_passes_over_the_hole_that_a_truncation_leaves),

@@ -3,6 +3,7 @@
     log = PodLog(root, namespace="shop", pod="cart-7f", container="app")
     log.write("a line"); log.write("an error", stream="stderr"); log.write("long line", cut=4)   # in partial pieces of 4 bytes
     log.rotate()                      # 0.log renamed to 0.log.DATE-TIME, a new 0.log begun
+    PodLog.compress(log.rotate())     # and the renamed file compressed
     log.restart()                     # the container starts again: 1.log
     with Generator([log, ...], rate=1000, total=100000): ...     # numbered lines from a thread, at a rate
 
@@ -11,7 +12,9 @@ never the same twice in a file, and what was written is remembered in `log.writt
 """
 
 import datetime
+import gzip
 import os
+import shutil
 import threading
 import time
 import uuid
@@ -67,12 +70,20 @@ class PodLog:
         """Bytes as they are, for torn and malformed lines; not remembered."""
         self._file.write(data)
 
-    def rotate(self):
+    def rotate(self, stamp=None):
         """As the kubelet does it: the file renamed by the time, a new one under the old name. Returns the old file's new path."""
-        old = f"{self.path}.{datetime.datetime.now().strftime('%Y%m%d-%H%M%S')}"
+        old = f"{self.path}.{stamp or datetime.datetime.now().strftime('%Y%m%d-%H%M%S')}"
         os.rename(self.path, old)
         self._open()
         return old
+
+    @staticmethod
+    def compress(path):
+        """As the kubelet does it some time after a rotation: PATH.tmp is written and becomes PATH.gz, then PATH goes."""
+        with open(path, "rb") as plain, gzip.open(path + ".tmp", "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+        os.rename(path + ".tmp", path + ".gz")
+        os.unlink(path)
 
     def restart(self):
         """A restarted container writes to the next number."""

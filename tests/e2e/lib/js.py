@@ -1,6 +1,7 @@
 """The OpenTelemetry JavaScript SDK (tests/peers/js), run by node.
 
     trace_id = send_trace(url, service="shop", spans=3)     # over OTLP/HTTP with protobuf; returns when it was exported
+    trace_id = send_trace("http://host:port", service="shop", spans=3, form="grpc", compression="gzip")     # or form="http": JSON
 """
 
 import os
@@ -11,9 +12,9 @@ from .peers import built
 _here = os.path.dirname(os.path.abspath(__file__))
 
 
-def send_trace(url, service, spans):
+def send_trace(url, service, spans, form="proto", compression="none"):
     modules = os.path.join(built("js"), "node_modules")
-    result = subprocess.run(["node", os.path.join(_here, "trace.js"), url, service, str(spans)], env={**os.environ, "NODE_PATH": modules},
-                            capture_output=True, text=True, timeout=60, check=False)
+    argv = ["node", os.path.join(_here, "trace.js"), url, service, str(spans), form, compression]
+    result = subprocess.run(argv, env={**os.environ, "NODE_PATH": modules}, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()

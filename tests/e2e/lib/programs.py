@@ -176,7 +176,8 @@ class Gateway(_Program):
 
 
 class Agent(_Program):
-    """`log_root` is where it looks for pod logs, `otlp_url` where it takes traces, `state_folder` where it keeps offsets."""
+    """`log_root` is where it looks for pod logs, `otlp_url` where it takes traces, `otlp_grpc` the host:port for gRPC,
+    `state_folder` where it keeps offsets."""
 
     program = "tributary-agent"
 
@@ -185,7 +186,9 @@ class Agent(_Program):
         self.state_folder = workdir(name, "state")
         otlp = f"127.0.0.1:{free_port()}"
         self.otlp_url = f"http://{otlp}/v1/traces"
+        self.otlp_grpc = f"127.0.0.1:{free_port()}"
         self._defaults = {
             "node_name": name, "state_folder": self.state_folder, "gateway": {"addresses": [g.address for g in gateways]},
-            "host_metrics": {"enabled": False}, "logs": {"root": self.log_root}, "otlp": {"listen_http": otlp}}
+            "host_metrics": {"enabled": False}, "logs": {"root": self.log_root},
+            "otlp": {"listen_http": otlp, "listen_grpc": self.otlp_grpc}}
         super().__init__(config or {}, name, env)

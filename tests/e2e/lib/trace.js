@@ -1,15 +1,15 @@
-// One trace of the OpenTelemetry JavaScript SDK: node trace.js URL SERVICE SPANS; prints its trace id when it was exported.
+// One trace of the OpenTelemetry JavaScript SDK: node trace.js URL SERVICE SPANS [proto|http|grpc [gzip]]; prints its trace id when it was exported.
 const { trace, context } = require('@opentelemetry/api');
-const { OTLPTraceExporter } = require('@opentelemetry/exporter-trace-otlp-proto');
 const { resourceFromAttributes } = require('@opentelemetry/resources');
 const { NodeTracerProvider, BatchSpanProcessor } = require('@opentelemetry/sdk-trace-node');
 
-const [url, service, count] = process.argv.slice(2);
+const [url, service, count, form = 'proto', compression = 'none'] = process.argv.slice(2);
+const { OTLPTraceExporter } = require(`@opentelemetry/exporter-trace-otlp-${form}`);
 
 async function main() {
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': service }),
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ url }))],
+    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ url, compression }))],
   });
   const tracer = provider.getTracer('tributary-test');
   const root = tracer.startSpan('request', { attributes: { 'http.request.method': 'GET', bytes: 12345 } });

@@ -1,0 +1,346 @@
+#include "gateway/refused.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/backend.h"
+#include "gateway/record_print.h"
+#include "gateway/repost.h"
+
+enum { MOST_RAW = 256 << 20, MOST_TEXT = 256 };
+
+enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_DROP };
+
+struct refused {
+    struct jobs *jobs;                   /* borrowed, as the next two */
+    const struct gateway_config *config; /* lives until the loop has ended */
+    struct buffer *buffers[TELEMETRY_COUNT];
+};
+
+struct work {
+    const struct gateway_config *config; /* borrowed */
+    struct buffer *buffers[TELEMETRY_COUNT];
+    enum action action;
+    char backend[MOST_TEXT], origin[MOST_TEXT];
+    struct buffer_refusal_filter filter;
+    int signal, only; /* the one being read; the only one asked for, or -1 */
+    int64_t after;
+    struct buffer_reader *reader; /* owned; of signal */
+    struct buf raw;
+    uint64_t found, delivered, left, failed;
+};
+
+/* ---- a change of the buffer, waited for */
+
+struct waited {
+    struct mailbox box;
+    sem_t there;
+};
+
+static void wake(void *ctx)
+{
+    struct waited *waited = ctx;
+    sem_post(&waited->there);
+}
+
+static void open_nothing(struct letter *letter)
+{
+    (void)letter;
+}
+
+static int change(struct work *work, struct buffer_refusal_change *change)
+{
+    struct waited waited;
+    sem_init(&waited.there, 0, 0);
+    mailbox_init(&waited.box, wake, &waited);
+    change->letter.open = open_nothing;
+    change->reply_to = &waited.box;
+    buffer_change_refusal(work->buffers[work->signal], change);
+    while (mailbox_drain(&waited.box) == 0)
+        (void)sem_wait(&waited.there);
+    mailbox_fini(&waited.box);
+    sem_destroy(&waited.there);
+    return change->error;
+}
+
+/* ---- what is done with one record */
+
+static int print_head(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
+{
+    char at[RECORD_PRINT_TIME];
+    record_print_time(refusal->at_ns, at);
+    return buf_printf(
+        out, "%s id=%lld at=%s backend=%s cause=%s origin=%s records=%llu row=%lld status=%d words=%s\n",
+        telemetry_name((enum telemetry)work->signal), (long long)refusal->id, at, refusal->backend,
+        buffer_cause_name(refusal->cause), refusal->origin, (unsigned long long)refusal->records,
+        (long long)refusal->row_id, refusal->status, refusal->words);
+}
+
+static int show_record(void *ctx, const struct record *record)
+{
+    struct buf *out = ctx;
+    int err = buf_append_string(out, "  ");
+    return err < 0 ? err : record_print_human(record, out);
+}
+
+static void show(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
+{
+    if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) < 0 ||
+        records_each(refusal->format, buf_bytes(&work->raw), show_record, out) < 0)
+        buf_append_string(out, "  (cannot be shown)\n");
+}
+
+static const struct gateway_backend_config *find_backend(const struct work *work, const char *name)
+{
+    const struct conf_list *list = &gateway_config_signal(work->config, work->signal)->backends;
+    const struct gateway_backend_config *backends = list->items;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(backends[i].name, name) == 0)
+            return &backends[i];
+    return NULL;
+}
+
+static int repost(struct work *work, const struct buffer_refusal *refusal, const _Atomic bool *cancelled,
+                  struct repost_result *result)
+{
+    struct repost repost;
+    const struct gateway_backend_config *config = find_backend(work, refusal->backend);
+    if (!config) {
+        snprintf(result->words, sizeof result->words, "this backend is not configured");
+        return -ENOENT;
+    }
+    int err = buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw);
+    if (err == 0)
+        err = repost_init(&repost, config, backend_kind_of(config, (enum telemetry)work->signal));
+    if (err < 0)
+        return err;
+    err = repost_message(&repost, refusal->format, buf_bytes(&work->raw), cancelled, result);
+    repost_fini(&repost);
+    return err;
+}
+
+static void retry(struct work *work, const struct buffer_refusal *refusal, const _Atomic bool *cancelled,
+                  struct buf *out)
+{
+    struct repost_result result = {0};
+    int err = repost(work, refusal, cancelled, &result);
+    if (err == 0) {
+        struct buffer_refusal_change settled = {.id = refusal->id,
+                                                .delivered = result.delivered,
+                                                .left_records = result.refused,
+                                                .left = buf_bytes(&result.left),
+                                                .status = result.status,
+                                                .words = result.words};
+        err = change(work, &settled);
+    }
+    work->failed += err < 0;
+    work->delivered += result.delivered;
+    work->left += result.refused;
+    if (err < 0)
+        buf_printf(out, "  not tried to its end: %s%s%s\n", strerror(-err), result.words[0] ? ": " : "",
+                   result.words);
+    else
+        buf_printf(out, "  delivered %llu, refused again %llu%s%s\n", (unsigned long long)result.delivered,
+                   (unsigned long long)result.refused, result.refused ? ": " : "",
+                   result.refused ? result.words : "");
+    buf_fini(&result.left);
+}
+
+static void drop(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
+{
+    struct buffer_refusal_change gone = {.id = refusal->id};
+    int err = change(work, &gone);
+    work->failed += err < 0;
+    if (err < 0)
+        buf_printf(out, "  not dropped: %s\n", strerror(-err));
+}
+
+static void act(struct work *work, const struct buffer_refusal *refusal, const _Atomic bool *cancelled,
+                struct buf *out)
+{
+    work->found++;
+    print_head(work, refusal, out);
+    buf_clear(&work->raw);
+    switch (work->action) {
+    case ACTION_LIST:
+        return;
+    case ACTION_SHOW:
+        show(work, refusal, out);
+        return;
+    case ACTION_RETRY:
+        retry(work, refusal, cancelled, out);
+        return;
+    case ACTION_DROP:
+        drop(work, refusal, out);
+        return;
+    }
+}
+
+/* ---- the job */
+
+static int finish(struct work *work, struct buf *out)
+{
+    static const char *const done[] = {"kept", "kept", "tried again", "dropped"};
+    buf_printf(out, "%llu %s", (unsigned long long)work->found, done[work->action]);
+    if (work->action == ACTION_RETRY)
+        buf_printf(out, ": records delivered %llu, refused again %llu", (unsigned long long)work->delivered,
+                   (unsigned long long)work->left);
+    if (work->failed)
+        buf_printf(out, "; %llu failed", (unsigned long long)work->failed);
+    buf_append_string(out, "\n");
+    return work->failed ? 1 : 0;
+}
+
+/* The next signal that was asked for; false when there is none. */
+static bool open_next(struct work *work, int *ret_err)
+{
+    buffer_reader_close(work->reader);
+    work->reader = NULL;
+    work->after = 0;
+    for (work->signal++; work->signal < TELEMETRY_COUNT; work->signal++) {
+        if ((work->only >= 0 && work->signal != work->only) || !work->buffers[work->signal])
+            continue;
+        *ret_err = buffer_reader_open(work->buffers[work->signal], NULL, &work->reader);
+        return *ret_err == 0;
+    }
+    return false;
+}
+
+static int step(void *ctx, const _Atomic bool *cancelled, struct buf *out)
+{
+    struct work *work = ctx;
+    struct buffer_refusal refusal;
+    int err = 0;
+    if (!work->reader && !open_next(work, &err)) {
+        work->failed += err < 0;
+        return finish(work, out);
+    }
+    err = buffer_reader_refusal(work->reader, &work->filter, work->after, &refusal);
+    if (err == 0) {
+        work->after = refusal.id;
+        act(work, &refusal, cancelled, out);
+    } else if (err == -ENOENT) {
+        buffer_reader_close(work->reader);
+        work->reader = NULL;
+    } else {
+        work->failed++;
+        return finish(work, out);
+    }
+    return JOB_GOES_ON;
+}
+
+static void free_work(void *ctx)
+{
+    struct work *work = ctx;
+    buffer_reader_close(work->reader);
+    buf_fini(&work->raw);
+    free(work);
+}
+
+/* ---- requests */
+
+static bool take_signal(struct http_request *request, struct work *work)
+{
+    char text[MOST_TEXT];
+    const char *value = http_request_param(request, "signal", text, sizeof text);
+    work->only = -1;
+    for (int s = 0; value && s < TELEMETRY_COUNT; s++)
+        if (strcmp(value, telemetry_name((enum telemetry)s)) == 0)
+            work->only = s;
+    return !value || work->only >= 0;
+}
+
+static bool take_cause(struct http_request *request, struct work *work)
+{
+    char text[MOST_TEXT];
+    const char *value = http_request_param(request, "cause", text, sizeof text);
+    work->filter.cause = -1;
+    for (int c = 0; value && c < BUFFER_CAUSES; c++)
+        if (strcmp(value, buffer_cause_name((enum buffer_cause)c)) == 0)
+            work->filter.cause = c;
+    return !value || work->filter.cause >= 0;
+}
+
+static bool take_id(struct http_request *request, struct work *work)
+{
+    char text[MOST_TEXT], *end;
+    const char *value = http_request_param(request, "id", text, sizeof text);
+    if (!value)
+        return true;
+    work->filter.id = strtoll(value, &end, 10);
+    return !*end && work->filter.id > 0;
+}
+
+static const char *find_wrong(struct http_request *request, struct work *work)
+{
+    work->filter.backend = http_request_param(request, "backend", work->backend, sizeof work->backend);
+    work->filter.origin = http_request_param(request, "origin", work->origin, sizeof work->origin);
+    if (!take_signal(request, work))
+        return "signal: metrics, logs or traces\n";
+    if (!take_cause(request, work))
+        return "cause: refused, repeated, overtaken or unresolved\n";
+    return take_id(request, work) ? NULL : "id: a number\n";
+}
+
+static void serve(struct http_request *request, struct refused *refused, enum action action)
+{
+    static const struct job_kind kind = {step, free_work};
+    struct work *work = calloc(1, sizeof *work);
+    const char *wrong = work ? find_wrong(request, work) : "out of memory\n";
+    if (wrong) {
+        http_answer_text(request, work ? 400 : 503, wrong);
+        free(work);
+        return;
+    }
+    work->config = refused->config;
+    memcpy(work->buffers, refused->buffers, sizeof work->buffers);
+    work->action = action;
+    work->signal = -1;
+    buf_init(&work->raw, MOST_RAW);
+    jobs_start(refused->jobs, request, &kind, work);
+}
+
+static void serve_list(struct http_request *request, void *ctx)
+{
+    serve(request, ctx, ACTION_LIST);
+}
+
+static void serve_show(struct http_request *request, void *ctx)
+{
+    serve(request, ctx, ACTION_SHOW);
+}
+
+static void serve_retry(struct http_request *request, void *ctx)
+{
+    serve(request, ctx, ACTION_RETRY);
+}
+
+static void serve_drop(struct http_request *request, void *ctx)
+{
+    serve(request, ctx, ACTION_DROP);
+}
+
+int refused_new(struct control *control, struct jobs *jobs, const struct gateway_config *config,
+                struct buffer *const buffers[TELEMETRY_COUNT], struct refused **ret_refused)
+{
+    struct refused *refused = calloc(1, sizeof *refused);
+    if (!refused)
+        return -ENOMEM;
+    refused->jobs = jobs;
+    refused->config = config;
+    memcpy(refused->buffers, buffers, sizeof refused->buffers);
+    control_add(control, "GET", "/refused", serve_list, refused);
+    control_add(control, "GET", "/refused/show", serve_show, refused);
+    control_add(control, "POST", "/refused/retry", serve_retry, refused);
+    control_add(control, "POST", "/refused/drop", serve_drop, refused);
+    *ret_refused = refused;
+    return 0;
+}
+
+void refused_close(struct refused *refused)
+{
+    free(refused);
+}

@@ -1,0 +1,26 @@
+/* refused.h - the records that backends refused, over the control socket.
+ *
+ *   GET  /refused        what is kept, a line each        POST /refused/retry  posts each again by itself
+ *   GET  /refused/show   the same with their records      POST /refused/drop   forgets them
+ *
+ * with backend=, signal=, cause=, origin=, id= (all must match). A record that is taken at a retry leaves its
+ * cause in the ledger for delivered; of one that is dropped only the count stays, under its cause.
+ */
+#ifndef GATEWAY_REFUSED_H
+#define GATEWAY_REFUSED_H
+
+#include "base/buffer.h"
+#include "gateway/config.h"
+#include "gateway/control.h"
+#include "gateway/job.h"
+
+struct refused;
+
+/* refused_new: all is borrowed; the buffers must stay open until the loop has ended. 0, -ENOMEM. */
+int refused_new(struct control *control, struct jobs *jobs, const struct gateway_config *config,
+                struct buffer *const buffers[TELEMETRY_COUNT], struct refused **ret_refused);
+
+/* refused_close: after jobs_close; its jobs may still end. NULL is fine. */
+void refused_close(struct refused *refused);
+
+#endif

@@ -1,0 +1,31 @@
+/* otlp_answer.h - what an OTLP client is told, in its own form. Internal to otlp*.c.
+ *
+ * Source: https://opentelemetry.io/docs/specs/otlp/ - OTLP/HTTP Response, Failures, OTLP/HTTP Throttling;
+ * OTLP/gRPC Response, Failures, OTLP/gRPC Throttling. A failure's HTTP status and gRPC code say the same: 400
+ * INVALID_ARGUMENT, 413 RESOURCE_EXHAUSTED, 415 UNIMPLEMENTED, 503 UNAVAILABLE. Of these the last alone is to
+ * be tried again: it carries Retry-After or RetryInfo.
+ */
+#ifndef NODE_AGENT_OTLP_ANSWER_H
+#define NODE_AGENT_OTLP_ANSWER_H
+
+#include "base/batch.h"
+#include "base/grpc.h"
+#include "base/http_server.h"
+#include "base/stats.h"
+
+enum otlp_form { OTLP_PROTOBUF, OTLP_JSON, OTLP_GRPC, OTLP_UNKNOWN };
+
+/* otlp_form_of: by the request's content type. */
+enum otlp_form otlp_form_of(const struct http_request *request);
+
+/* otlp_answer_success: all of it was taken: 200 or OK with an empty Export...ServiceResponse. */
+void otlp_answer_success(struct stats *stats, enum telemetry signal, struct http_request *request);
+
+/* otlp_answer_failure: status is one of those above. */
+void otlp_answer_failure(struct stats *stats, enum telemetry signal, struct http_request *request, int status,
+                         const char *message);
+
+/* otlp_count_answer: counts an answer that was not given here. */
+void otlp_count_answer(struct stats *stats, enum telemetry signal, const char *code);
+
+#endif

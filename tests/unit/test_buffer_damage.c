@@ -1,0 +1,201 @@
+/* Damaged files: a buffer always opens, what can be read comes over, and fsck names what cannot. */
+#include "tests/unit/buffer_fixture.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/buffer_check.h"
+#include "base/buffer_schema.h"
+
+enum { ROWS = 60, PAGE = BUFFER_PAGE_SIZE };
+
+/* ROWS batches of two origins, long ones too; the first ten of node-a are delivered to "one". */
+static void setup(struct fixture *f)
+{
+    fixture_setup(f, 2);
+    int64_t tenth = 0;
+    for (uint64_t seq = 1; seq <= ROWS; seq++) {
+        const char *origin = seq % 2 ? "node-a" : "node-b";
+        size_t len = seq % 7 == 0 ? 200000 : 5000;
+        struct buffer_append a = fixture_append_batch(f, fixture_batch(origin, 1, seq, len));
+        assert_int_equal(a.outcome, BUFFER_COMMITTED);
+        if (seq == 19)
+            tenth = a.row_id;
+    }
+    fixture_deliver(f, "one", buffer_slot("node-a"), tenth, 100);
+    fixture_close(f); /* the WAL is written back */
+}
+
+static void overwrite(struct fixture *f, int64_t at, size_t len)
+{
+    uint8_t junk[PAGE];
+    for (size_t i = 0; i < sizeof junk; i++)
+        junk[i] = (uint8_t)(i * 31 + 7);
+    int fd = open(f->path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, junk, len, (off_t)at), (ssize_t)len);
+    close(fd);
+}
+
+static bool was_said(const struct fixture *f, const char *text)
+{
+    return f->errors.len && memmem(f->errors.ptr, f->errors.len, text, strlen(text));
+}
+
+static void count_line(void *ctx, const char *line)
+{
+    struct buf *lines = ctx;
+    assert_int_equal(buf_printf(lines, "%s\n", line), 0);
+}
+
+static struct buffer_check check(struct fixture *f, struct buf *lines)
+{
+    struct buffer_check found = {0};
+    buf_init(lines, 1 << 20);
+    (void)buffer_check_file(f->path, count_line, lines, &found);
+    return found;
+}
+
+static void test_damage_of_the_first_page_costs_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    overwrite(&f, 0, PAGE);
+    fixture_reopen(&f);
+    assert_true(was_said(&f, "moved aside") &&
+                was_said(&f, "salvaged 60 batches with 600 records; damaged 0"));
+    assert_int_equal(fixture_owed(&f, "one", "node-a"), ROWS / 2 - 10);
+    assert_int_equal(fixture_owed(&f, "two", "node-a"), ROWS / 2);
+    assert_int_equal(fixture_owed(&f, "one", "node-b"), ROWS / 2);
+    struct buffer_ledger ledger = fixture_ledger(&f, "one");
+    assert_int_equal(ledger.accepted, 500);
+    assert_int_equal(fixture_imbalance(&ledger), 0);
+    struct buffer_append again = fixture_append(&f, "node-a", 1, 5);
+    assert_int_equal(again.outcome, BUFFER_REPEATED);
+    fixture_close(&f);
+    fixture_reopen(&f);
+    assert_int_equal(f.errors.len, 0);
+    assert_int_equal(fixture_owed(&f, "two", "node-b"), ROWS / 2);
+    fixture_fini(&f);
+}
+
+static void test_fsck_finds_a_whole_file_whole(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buf lines;
+    setup(&f);
+    struct buffer_check found = check(&f, &lines);
+    assert_int_equal(lines.len, 0);
+    assert_true(found.rows == ROWS && found.records == 10 * ROWS);
+    assert_int_equal(found.damaged + found.unreadable + found.problems, 0);
+    buf_fini(&lines);
+    fixture_reopen(&f); /* and while it is in use */
+    found = check(&f, &lines);
+    assert_true(lines.len == 0 && found.rows == ROWS);
+    buf_fini(&lines);
+    fixture_fini(&f);
+}
+
+/* Where in the file the payload of a long batch is: its last bytes are on an overflow page. */
+static int64_t find_payload(struct fixture *f, uint64_t seq)
+{
+    struct batch *batch = fixture_batch("node-a", 1, seq, 200000);
+    uint8_t *file;
+    struct stat st;
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    file = malloc((size_t)st.st_size);
+    assert_int_equal(pread(fd, file, (size_t)st.st_size, 0), st.st_size);
+    const uint8_t *at = memmem(file, (size_t)st.st_size, batch->payload.ptr + 190000, 64);
+    assert_non_null(at);
+    int64_t where = at - file;
+    close(fd);
+    free(file);
+    batch_free(batch);
+    return where;
+}
+
+static void test_fsck_names_the_damaged_row(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buf lines;
+    setup(&f);
+    overwrite(&f, find_payload(&f, 7), 10);
+    struct buffer_check found = check(&f, &lines);
+    assert_true(found.rows == ROWS - 1 && found.damaged == 1);
+    const char *name = "row 7 is damaged: origin=node-a boot=0000000000000001 seq=7 records=10";
+    assert_non_null(memmem(lines.ptr, lines.len, name, strlen(name)));
+    buf_fini(&lines);
+    fixture_reopen(&f);
+    fixture_fini(&f);
+}
+
+/* Every row that the buffer still has is whole, or told as damaged when it is read. */
+static size_t count_readable(struct fixture *f)
+{
+    struct buffer_reader *reader;
+    struct buffer_row row;
+    struct buf payload;
+    size_t whole = 0;
+    buf_init(&payload, 1 << 20);
+    assert_int_equal(buffer_reader_open(f->buffer, NULL, &reader), 0);
+    for (int64_t after = 0; buffer_reader_next(reader, -1, after, &row) == 0; after = row.id) {
+        buf_clear(&payload);
+        whole += buffer_reader_payload(reader, row.id, &payload) == 0;
+    }
+    buffer_reader_close(reader);
+    buf_fini(&payload);
+    return whole;
+}
+
+static void test_buffer_opens_whichever_page_is_damaged(void **state)
+{
+    (void)state;
+    struct stat st;
+    size_t bare = 0;
+    int64_t pages = 1;
+    for (int64_t page = 0; page < pages; page += page < 40 ? 1 : 17) {
+        struct fixture f;
+        setup(&f);
+        assert_int_equal(stat(f.path, &st), 0);
+        pages = st.st_size / PAGE;
+        overwrite(&f, page * PAGE, PAGE);
+        fixture_reopen(&f);
+        size_t whole = count_readable(&f);
+        if (whole < ROWS * 3 / 4)
+            print_message("page %lld: %zu left, %.*s", (long long)page + 1, whole, (int)f.errors.len,
+                          f.errors.len ? (const char *)f.errors.ptr : "\n");
+        bare += whole < ROWS * 3 / 4;
+        assert_int_equal(fixture_append(&f, "node-c", 1, 1).outcome, BUFFER_COMMITTED);
+        fixture_fini(&f);
+    }
+    assert_true(bare <= 2); /* the roots of heads and payloads */
+}
+
+static void test_buffer_opens_when_truncated(void **state)
+{
+    (void)state;
+    for (int64_t keep = 1; keep <= 1 << 20; keep *= 8) {
+        struct fixture f;
+        setup(&f);
+        assert_int_equal(truncate(f.path, (off_t)(keep + 5)), 0);
+        fixture_reopen(&f);
+        assert_int_equal(fixture_append(&f, "node-c", 1, 1).outcome, BUFFER_COMMITTED);
+        fixture_fini(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_damage_of_the_first_page_costs_nothing),
+        cmocka_unit_test(test_fsck_finds_a_whole_file_whole),
+        cmocka_unit_test(test_fsck_names_the_damaged_row),
+        cmocka_unit_test(test_buffer_opens_whichever_page_is_damaged),
+        cmocka_unit_test(test_buffer_opens_when_truncated),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
