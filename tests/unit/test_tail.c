@@ -180,7 +180,10 @@ static void note_batch(struct fixture *f, const struct batch *batch)
             }
             const char *at = memmem(g.bytes.ptr, g.bytes.len, "stream=\"", 8);
             assert_non_null(at);
-            sscanf(at, "stream=\"%31[^\"]", stream);
+            at += strlen("stream=\"");
+            const char *end = memchr(at, '"', (size_t)((const char *)g.bytes.ptr + g.bytes.len - at));
+            assert_non_null(end);
+            snprintf(stream, sizeof stream, "%.*s", (int)(end - at), at);
         }
     }
     buf_fini(&raw);
