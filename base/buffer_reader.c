@@ -165,29 +165,6 @@ int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFF
     return got < 0 ? io_error(got) : 0;
 }
 
-static void take_row(sqlite3_stmt *s, struct buffer_row *row)
-{
-    const char *origin = (const char *)sqlite3_column_text(s, 2);
-    *row = (struct buffer_row){
-        .id = sqlite3_column_int64(s, 0),
-        .slot = (int)sqlite3_column_int64(s, 1),
-        .boot = {(uint64_t)sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4)},
-        .format = (enum batch_format)sqlite3_column_int64(s, 5),
-        .seq = (uint64_t)sqlite3_column_int64(s, 6),
-        .records = (uint64_t)sqlite3_column_int64(s, 7),
-        .raw_bytes = (uint64_t)sqlite3_column_int64(s, 8),
-        .payload_bytes = (uint64_t)sqlite3_column_int64(s, 9),
-        .largest_stream_bytes = (uint64_t)sqlite3_column_int64(s, 10),
-        .earliest_ns = sqlite3_column_int64(s, 11),
-        .latest_ns = sqlite3_column_int64(s, 12),
-        .committed_at_ns = sqlite3_column_int64(s, 13),
-        .crc = (uint32_t)sqlite3_column_int64(s, 14),
-        .handed_over = sqlite3_column_int64(s, 15) != 0,
-        .goes_back = sqlite3_column_int64(s, 16) != 0,
-    };
-    snprintf(row->origin, sizeof row->origin, "%s", origin ? origin : "");
-}
-
 int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, struct buffer_row *ret_row)
 {
     sqlite3_stmt *row = slot < 0 ? bind(reader, NEXT_OF_ANY, "iit", (int64_t)slot, after, reader->key)
@@ -195,7 +172,7 @@ int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, st
     enter(reader);
     int got = buffer_sql_row(row);
     if (got > 0)
-        take_row(row, ret_row);
+        buffer_sql_head(row, ret_row);
     sqlite3_reset(row);
     leave(reader);
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 int buffer_sql_errno(int code)
 {
@@ -116,4 +117,27 @@ int buffer_sql_number(sqlite3_stmt *statement, int64_t fallback, int64_t *ret_va
     *ret_value = is_there ? sqlite3_column_int64(statement, 0) : fallback;
     sqlite3_reset(statement);
     return 0;
+}
+
+void buffer_sql_head(sqlite3_stmt *s, struct buffer_row *row)
+{
+    const char *origin = (const char *)sqlite3_column_text(s, 2);
+    *row = (struct buffer_row){
+        .id = sqlite3_column_int64(s, 0),
+        .slot = (int)sqlite3_column_int64(s, 1),
+        .boot = {(uint64_t)sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4)},
+        .format = (enum batch_format)sqlite3_column_int64(s, 5),
+        .seq = (uint64_t)sqlite3_column_int64(s, 6),
+        .records = (uint64_t)sqlite3_column_int64(s, 7),
+        .raw_bytes = (uint64_t)sqlite3_column_int64(s, 8),
+        .payload_bytes = (uint64_t)sqlite3_column_int64(s, 9),
+        .largest_stream_bytes = (uint64_t)sqlite3_column_int64(s, 10),
+        .earliest_ns = sqlite3_column_int64(s, 11),
+        .latest_ns = sqlite3_column_int64(s, 12),
+        .committed_at_ns = sqlite3_column_int64(s, 13),
+        .crc = (uint32_t)sqlite3_column_int64(s, 14),
+        .handed_over = sqlite3_column_int64(s, 15) != 0,
+        .goes_back = sqlite3_column_int64(s, 16) != 0,
+    };
+    snprintf(row->origin, sizeof row->origin, "%s", origin ? origin : "");
 }

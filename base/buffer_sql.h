@@ -8,6 +8,7 @@
 
 #include <sqlite3.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 
 enum { BUFFER_SQL_BUSY_MS = 5000 };
@@ -44,5 +45,10 @@ int buffer_sql_run(sqlite3_stmt *statement);
 /* buffer_sql_number: runs the statement; the first column of its first row, fallback without a row or for
  * NULL. */
 int buffer_sql_number(sqlite3_stmt *statement, int64_t fallback, int64_t *ret_value);
+
+/* buffer_sql_head: a row's head from a statement that selects its columns in the order of struct
+ * buffer_row's, as the reader and the walk do: id, slot, origin, boot_id, boot_started, format, seq, records,
+ * ... goes_back. */
+void buffer_sql_head(sqlite3_stmt *s, struct buffer_row *row);
 
 #endif

@@ -49,26 +49,8 @@ void buffer_walk_close(struct buffer_walk *walk)
 
 static void take_row(struct buffer_walk *walk, sqlite3_stmt *s, struct buffer_row *row)
 {
-    const char *origin = (const char *)sqlite3_column_text(s, 2),
-               *owed = (const char *)sqlite3_column_text(s, 17);
-    *row = (struct buffer_row){
-        .id = sqlite3_column_int64(s, 0),
-        .slot = (int)sqlite3_column_int64(s, 1),
-        .boot = {(uint64_t)sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4)},
-        .format = (enum batch_format)sqlite3_column_int64(s, 5),
-        .seq = (uint64_t)sqlite3_column_int64(s, 6),
-        .records = (uint64_t)sqlite3_column_int64(s, 7),
-        .raw_bytes = (uint64_t)sqlite3_column_int64(s, 8),
-        .payload_bytes = (uint64_t)sqlite3_column_int64(s, 9),
-        .largest_stream_bytes = (uint64_t)sqlite3_column_int64(s, 10),
-        .earliest_ns = sqlite3_column_int64(s, 11),
-        .latest_ns = sqlite3_column_int64(s, 12),
-        .committed_at_ns = sqlite3_column_int64(s, 13),
-        .crc = (uint32_t)sqlite3_column_int64(s, 14),
-        .handed_over = sqlite3_column_int64(s, 15) != 0,
-        .goes_back = sqlite3_column_int64(s, 16) != 0,
-    };
-    snprintf(row->origin, sizeof row->origin, "%s", origin ? origin : "");
+    const char *owed = (const char *)sqlite3_column_text(s, 17);
+    buffer_sql_head(s, row);
     snprintf(walk->owed, sizeof walk->owed, "%s", owed ? owed : "");
     walk->after = row->id;
 }
