@@ -33,6 +33,7 @@ struct agent {
     struct scrape *scrape;
     struct logs *logs;
     struct ship_source logs_source;
+    struct senders senders; /* of OTLP */
     struct otlp *otlp;
     struct ship_mix mixes[TELEMETRY_COUNT]; /* of what is read here and of OTLP */
     struct ship *ship;
@@ -104,7 +105,9 @@ static int start_sources(struct agent *agent, struct ship_source *sources)
     }
     if (!agent->config.otlp.enabled)
         return 0;
-    err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
+    senders_init(&agent->senders);
+    err = otlp_new(&agent->loop.uv, &agent->config, agent->stats,
+                   agent->config.otlp.kubernetes_attributes ? &agent->senders : NULL, &agent->otlp);
     for (int s = 0; s < TELEMETRY_COUNT && err == 0; s++) {
         struct ship_source otlp = otlp_source(agent->otlp, (enum telemetry)s);
         sources[s] = ship_mix_source(&agent->mixes[s], &sources[s], &otlp);
@@ -116,6 +119,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -281,6 +286,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;
 }
