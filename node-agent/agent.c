@@ -17,6 +17,7 @@
 #include "node-agent/scrape.h"
 #include "node-agent/series.h"
 #include "node-agent/ship.h"
+#include "node-agent/ship_mix.h"
 #include "proto/nng_care.h"
 
 enum { ERRORS_MAX = 64 * 1024, DRAIN_MS = 10000 };
@@ -33,6 +34,7 @@ struct agent {
     struct logs *logs;
     struct ship_source logs_source;
     struct otlp *otlp;
+    struct ship_mix mixes[TELEMETRY_COUNT]; /* of what is read here and of OTLP */
     struct ship *ship;
     struct pages *pages;
     struct nng_watch *watch;
@@ -103,8 +105,10 @@ static int start_sources(struct agent *agent, struct ship_source *sources)
     if (!agent->config.otlp.enabled)
         return 0;
     err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
-    if (err == 0)
-        sources[TELEMETRY_TRACES] = otlp_source(agent->otlp, TELEMETRY_TRACES);
+    for (int s = 0; s < TELEMETRY_COUNT && err == 0; s++) {
+        struct ship_source otlp = otlp_source(agent->otlp, (enum telemetry)s);
+        sources[s] = ship_mix_source(&agent->mixes[s], &sources[s], &otlp);
+    }
     return err;
 }
 
