@@ -14,9 +14,8 @@ static bool is_type(const char *header, const char *type)
     return strncasecmp(header, type, len) == 0 && strchr("; \t", header[len]);
 }
 
-enum otlp_form otlp_form_of(const struct http_request *request)
+static enum otlp_form form_of(const char *header)
 {
-    const char *header = http_request_header(request, "content-type");
     if (!header)
         return OTLP_UNKNOWN;
     if (is_type(header, protobuf_type))
@@ -26,6 +25,11 @@ enum otlp_form otlp_form_of(const struct http_request *request)
     if (is_type(header, grpc_type) || is_type(header, grpc_proto_type))
         return OTLP_GRPC;
     return OTLP_UNKNOWN;
+}
+
+enum otlp_form otlp_form_of(const struct http_request *request)
+{
+    return form_of(http_request_header(request, "content-type"));
 }
 
 /* An empty Export...ServiceResponse has no bytes. */
@@ -77,6 +81,26 @@ static void put_json_status(struct buf *body, int code, const char *message)
     buf_append_string(body, "\"}");
 }
 
+/* A google.rpc.Status as the request's own encoding has it; its content type. */
+static const char *put_status(enum otlp_form form, int status, const char *message, struct buf *body)
+{
+    if (form == OTLP_JSON)
+        put_json_status(body, (int)code_of(status), message);
+    else
+        grpc_put_details(body, code_of(status), message, 0);
+    return form == OTLP_JSON ? json_type : protobuf_type;
+}
+
+const char *otlp_answer_refusal(const char *content_type, int status, const char *text, struct buf *body)
+{
+    char message[160];
+    enum otlp_form form = form_of(content_type);
+    if (form != OTLP_JSON && form != OTLP_PROTOBUF)
+        return NULL;
+    snprintf(message, sizeof message, "%.*s", (int)strcspn(text, "\n"), text);
+    return put_status(form, status, message, body);
+}
+
 void otlp_answer_failure(struct http_request *request, int status, const char *message,
                          char ret_code[OTLP_CODE_BYTES])
 {
@@ -89,11 +113,7 @@ void otlp_answer_failure(struct http_request *request, int status, const char *m
     }
     buf_init(&body, STATUS_BYTES);
     snprintf(ret_code, OTLP_CODE_BYTES, "%d", status);
-    if (form == OTLP_JSON)
-        put_json_status(&body, (int)code_of(status), message);
-    else
-        grpc_put_details(&body, code_of(status), message, 0);
-    http_answer(request, status, status == 503 ? "Retry-After: 1\r\n" : NULL,
-                form == OTLP_JSON ? json_type : protobuf_type, buf_bytes(&body));
+    const char *type = put_status(form, status, message, &body);
+    http_answer(request, status, status == 503 ? "Retry-After: 1\r\n" : NULL, type, buf_bytes(&body));
     buf_fini(&body);
 }

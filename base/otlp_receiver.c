@@ -294,11 +294,16 @@ static int start_listening(struct otlp_receiver *receiver)
     limits.in_flight_bytes = (queue > body ? queue : body) + body / 4 + 64 * 1024;
     int err =
         http_server_new(receiver->loop, options->listen_http, routes, receiver, &limits, &receiver->http);
-    if (err < 0 || !options->listen_grpc || !options->listen_grpc[0])
+    if (err < 0)
         return err;
+    http_server_on_refusal(receiver->http, otlp_answer_refusal);
+    if (!options->listen_grpc || !options->listen_grpc[0])
+        return 0;
     err = http_server_new(receiver->loop, options->listen_grpc, routes, receiver, &limits, &receiver->grpc);
     if (err < 0)
         http_server_close(receiver->http);
+    else
+        http_server_on_refusal(receiver->grpc, otlp_answer_refusal);
     return err;
 }
 
