@@ -61,6 +61,9 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
       "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
+    /* the program */                                                                                        \
+    X(WAITING, "tributary_agent_waiting", STATS_GAUGE, 1,                                                    \
+      "1 while another agent of this node holds the lock of the state folder.")                              \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_agent_loop_lag_seconds", STATS_GAUGE, 1e-9,                                       \
       "How late the event loop's last tick was.")
