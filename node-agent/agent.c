@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/config_watch.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pages.h"
+#include "base/passed_sockets.h"
 #include "base/program.h"
 #include "node-agent/config.h"
 #include "node-agent/gate.h"
@@ -46,6 +49,8 @@ struct agent {
     struct shipping waiting, full;
     struct pages *pages;
     struct nng_watch *watch;
+    struct config_mark config_mark; /* of what is in force */
+    struct config_watch *config_watch;
     bool draining;
     bool reloading; /* the drain ends in a new start instead of an exit */
     bool failed;    /* the drain ends with status 1 */
@@ -254,6 +259,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
     nng_watch_close(agent->watch);
+    config_watch_close(agent->config_watch);
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
@@ -318,6 +324,11 @@ static int load(const char *path, struct agent_config *config, struct conf_memor
     return err;
 }
 
+static void show_wrong(struct agent *agent, bool is_wrong)
+{
+    stats_set(stats_cell(agent->stats, AGENT_CONFIG_WRONG, agent->config_path), is_wrong);
+}
+
 /* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
  */
 static void on_reload(void *ctx)
@@ -327,12 +338,25 @@ static void on_reload(void *ctx)
     struct conf_memory *memory;
     if (load(agent->config_path, &config, &memory) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", agent->config_path);
+        show_wrong(agent, true);
         return;
     }
     conf_free(memory);
     log_info("reloading", "file=%s", agent->config_path);
     agent->reloading = true;
+    passed_sockets_begin();
     drain(agent);
+}
+
+static void on_config_changed(void *ctx, bool is_in_force)
+{
+    struct agent *agent = ctx;
+    if (!is_in_force) {
+        on_reload(agent);
+        return;
+    }
+    log_info("the configuration file is again what is in force", "file=%s", agent->config_path);
+    show_wrong(agent, false);
 }
 
 static int run(struct agent *agent)
@@ -341,6 +365,10 @@ static int run(struct agent *agent)
     if (err < 0)
         return err;
     err = start(agent);
+    passed_sockets_close_rest(); /* of addresses that it listens on no more */
+    if (err == 0)
+        err = config_watch_new(&agent->loop.uv, agent->config_path, agent->config_mark, on_config_changed,
+                               agent, &agent->config_watch);
     if (err < 0)
         stop(agent);
     else
@@ -358,10 +386,13 @@ int agent_run(const char *config_path)
     if (!agent)
         return 1;
     agent->config_path = config_path;
+    agent->config_mark = config_mark_read(config_path);
     int err = load(config_path, &agent->config, &agent->memory);
     if (err == 0) {
         log_set_level((enum log_level)agent->config.log_level);
         agent->stats = agent_metrics_new();
+        if (agent->stats)
+            stats_set(stats_cell(agent->stats, AGENT_CONFIG_LOADED), clock_wall_ns());
         err = agent->stats ? run(agent) : -ENOMEM;
     }
     int status = err < 0 || agent->failed ? 1 : agent->reloading ? PROGRAM_RELOAD : 0;
