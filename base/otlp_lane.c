@@ -188,13 +188,12 @@ void otlp_lane_free(struct otlp_lane *lane)
 
 /* Batches */
 
-int otlp_lane_seal(struct otlp_lane *lane, struct batch **ret_batch)
+int otlp_lane_seal(struct otlp_lane *lane, const char *origin, struct batch **ret_batch)
 {
     if (lane->batch)
         return -EAGAIN;
     /* out of memory: tried again at the next wake, or answered when late */
-    if (otlp_queue_seal(&lane->queue, &lane->sealed, lane->signal, lane->receiver->options.origin,
-                        ret_batch) < 0)
+    if (otlp_queue_seal(&lane->queue, &lane->sealed, lane->signal, origin, ret_batch) < 0)
         return -EAGAIN;
     lane->batch = *ret_batch;
     return 0;

@@ -52,7 +52,7 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
 
 /* otlp_lane_seal, _end: as otlp_receiver_seal; the batch that is out is over, and its clients are told: with
  * success (status 200), or that failure. */
-int otlp_lane_seal(struct otlp_lane *lane, struct batch **ret_batch);
+int otlp_lane_seal(struct otlp_lane *lane, const char *origin, struct batch **ret_batch);
 void otlp_lane_end(struct otlp_lane *lane, const struct batch *batch, int status, const char *message);
 
 /* otlp_lane_expire: answers what waits too long. */

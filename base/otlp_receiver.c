@@ -229,9 +229,10 @@ static const struct http_route routes[] = {
 
 /* Batches */
 
-int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, struct batch **ret_batch)
+int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, const char *origin,
+                       struct batch **ret_batch)
 {
-    return otlp_lane_seal(&receiver->lanes[signal], ret_batch);
+    return otlp_lane_seal(&receiver->lanes[signal], origin, ret_batch);
 }
 
 void otlp_receiver_committed(struct otlp_receiver *receiver, const struct batch *batch)

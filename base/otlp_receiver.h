@@ -32,7 +32,6 @@ struct otlp_metrics {
 /* All borrowed for the receiver's life. */
 struct otlp_options {
     const char *listen_http, *listen_grpc; /* host:port; listen_grpc NULL or "": no second listener */
-    const char *origin;                    /* of the batches */
     struct conf_map labels;                /* put on each resource */
     size_t max_request_bytes;              /* before and after decompression */
     size_t queue_bytes;
@@ -61,7 +60,8 @@ int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
 
 /* otlp_receiver_seal: what waits of the signal as a batch without its number; one of a signal at a time. 0
  * with *ret_batch (the caller owns it; what became of it is to be told), or -EAGAIN: nothing to seal now. */
-int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, struct batch **ret_batch);
+int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, const char *origin,
+                       struct batch **ret_batch);
 
 /* otlp_receiver_committed, _refused: what became of the sealed batch; its clients are answered. Another batch
  * is ignored. */

@@ -111,7 +111,7 @@ static void advance(struct way *way)
     struct otlp_intake *intake = way->intake;
     enum telemetry signal = (enum telemetry)(way - intake->ways);
     struct batch *batch;
-    if (way->is_out || otlp_receiver_seal(intake->receiver, signal, &batch) < 0)
+    if (way->is_out || otlp_receiver_seal(intake->receiver, signal, intake->origin, &batch) < 0)
         return;
     batch->boot = intake->boot;
     batch->seq = ++way->seq;
@@ -173,7 +173,6 @@ static int start_receiver(struct otlp_intake *intake, const struct gateway_confi
     struct otlp_options options = {
         .listen_http = config->otlp.listen_http,
         .listen_grpc = config->otlp.listen_grpc,
-        .origin = intake->origin,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->otlp.queue_bytes,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,

@@ -46,7 +46,7 @@ static int attributes(void *ctx, const char *host, struct buf *out)
 static int seal(void *ctx, struct batch **ret_batch)
 {
     const struct side *side = ctx;
-    return otlp_receiver_seal(side->otlp->receiver, side->signal, ret_batch);
+    return otlp_receiver_seal(side->otlp->receiver, side->signal, ship_origin(side->otlp->ship), ret_batch);
 }
 
 static void on_committed(void *ctx, const struct batch *batch, const struct wire_reply *reply)
@@ -111,7 +111,6 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
     struct otlp_options options = {
         .listen_http = config->otlp.listen_http,
         .listen_grpc = config->otlp.listen_grpc,
-        .origin = config->node,
         .labels = config->labels,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->queue.traces_bytes,

@@ -76,7 +76,7 @@ static void send_resume(struct lane *lane)
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_config(lane->ship)->node);
+    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);

@@ -1,4 +1,4 @@
-/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the two functions of
+/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the functions of
  * ship.h that otlp.c calls, so that the order of sealing, sending and answering is the test's to choose. */
 #include "base/pb.h"
 #include "base/snap.h"
@@ -19,6 +19,12 @@ void ship_wake(struct ship *s, enum telemetry signal)
 {
     assert_int_equal(signal, s->signal);
     s->wakes++;
+}
+
+const char *ship_origin(const struct ship *s)
+{
+    (void)s;
+    return "node-1/boot";
 }
 
 bool ship_withdraw(struct ship *s, enum telemetry signal, const struct batch *batch)
@@ -170,7 +176,7 @@ static void test_otlp_answers_only_after_the_commit(void **state)
     assert_int_equal(ship.batch->records, 1);
     assert_int_equal(ship.batch->earliest_ns, 1000);
     assert_int_equal(ship.batch->latest_ns, 2000);
-    assert_string_equal(ship.batch->origin, "node-1");
+    assert_string_equal(ship.batch->origin, "node-1/boot");
     commit(w);
     expect_status(w, fd, "200");
     assert_non_null(strstr(w->text, "Content-Length: 0\r\n"));
