@@ -50,7 +50,8 @@ static bool take_short(double value, struct digits *ret_digits)
 static void take_long(double value, struct digits *ret_digits)
 {
     char text[EXPOSITION_VALUE_BYTES];
-    for (int precision = 14; precision <= 16; precision++) {
+    int precision = value < 1e-300 ? 0 : 14; /* the smallest ones have fewer digits */
+    for (; precision <= 16; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, value);
         if (strtod(text, NULL) == value)
             break;
