@@ -5,13 +5,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/control.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pages.h"
 #include "base/program.h"
 #include "node-agent/config.h"
+#include "node-agent/control_places.h"
 #include "node-agent/host_metrics.h"
 #include "node-agent/logs.h"
+#include "node-agent/logs_report.h"
 #include "node-agent/metrics.h"
 #include "node-agent/otlp.h"
 #include "node-agent/scrape.h"
@@ -35,6 +38,8 @@ struct agent {
     struct otlp *otlp;
     struct ship *ship;
     struct pages *pages;
+    struct control *control;
+    struct logs_report logs_report;
     struct nng_watch *watch;
     bool draining;
     bool reloading; /* the drain ends in a new start instead of an exit */
@@ -156,6 +161,22 @@ static int start_pages(struct agent *agent)
     return pages_new(&agent->loop.uv, &options, &agent->pages);
 }
 
+/* Without the socket the agent still does its work, so it starts. */
+static void start_control(struct agent *agent)
+{
+    char place[CONTROL_PLACE_LEN];
+    int err = -ENOENT;
+    for (int i = 0; err < 0 && control_places_get(&agent->config, i, place); i++)
+        err = control_new(&agent->loop, place, &agent->control);
+    if (err < 0) {
+        log_warn("no control socket: the command logs will not be answered", "error=\"%s\"", strerror(-err));
+        return;
+    }
+    agent->logs_report = (struct logs_report){agent->logs, agent->ship};
+    if (agent->logs)
+        logs_report_add(agent->control, &agent->logs_report);
+}
+
 static void on_stuck(void *ctx);
 
 /* The order is the spec: the sources, who ships them, who fills them, who tells. */
@@ -182,8 +203,10 @@ static int start(struct agent *agent)
         part = "web.listen";
         err = start_pages(agent);
     }
-    if (err == 0)
+    if (err == 0) {
+        start_control(agent);
         err = nng_watch_new(&agent->loop, 0, 0, on_stuck, agent, &agent->watch);
+    }
     if (err < 0)
         tell_failure(part, err, &errors);
     buf_fini(&errors);
@@ -193,6 +216,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
     nng_watch_close(agent->watch);
+    control_close(agent->control);
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
