@@ -117,6 +117,33 @@ static const struct conf_option buffer_options_of_gateway[] = {
     {0},
 };
 
+static const struct conf_option otlp_options[] = {
+    {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "false",
+     .help = "Receive OTLP from senders outside the cluster."},
+    {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
+     .form = "^([^ ]*):[0-9]{1,5}$", .example = "127.0.0.1:4318",
+     .help = "host:port of OTLP/HTTP; HTTP/2 and OTLP/gRPC are recognised there as well."},
+    {"listen_grpc", CONF_STRING, AT(otlp.listen_grpc) - AT(otlp), "0.0.0.0:4317",
+     .form = "^([^ ]*:[0-9]{1,5})?$", .example = "127.0.0.1:4317",
+     .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
+    {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
+     .help =
+         "Put the sending pod's k8s.* attributes, where the pod metadata knows its address, on each resource "
+         "that does not have them."},
+    {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
+     .help = "Larger requests are answered 413."},
+    {"queue_bytes", CONF_SIZE, AT(otlp.queue_bytes) - AT(otlp), "32MiB", 64 * KIB, GIB,
+     .help = "Requests waiting for their commit; past it, or when one signal has half of it, senders are "
+             "answered 503."},
+    {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
+     .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
+             "RetryInfo."},
+    {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
+     .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
+             "spread again; 0: never."},
+    {0},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 const struct conf_option gateway_options[] = {
@@ -126,6 +153,8 @@ const struct conf_option gateway_options[] = {
      .help = "Lines below it are not written."},
     {"agents", CONF_SECTION, AT(agents), .options = agents_options, .help = "The listeners for agents."},
     {"web", CONF_SECTION, AT(web), .options = web_options, .help = "The gateway's own pages."},
+    {"otlp", CONF_SECTION, AT(otlp), .options = otlp_options,
+     .help = "OpenTelemetry from senders outside the cluster."},
     {"control_socket", CONF_STRING, AT(control_socket), "",
      .help = "Socket for tap and status; control.sock in the buffer's folder when empty."},
     {"buffer", CONF_SECTION, AT(buffer), .options = buffer_options_of_gateway, .help = "The durable buffer."},

@@ -48,6 +48,12 @@ struct gateway_config {
     struct {
         const char *listen;
     } web;
+    struct {
+        bool enabled;
+        const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
+        bool kubernetes_attributes;
+        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms;
+    } otlp;                     /* for senders outside the cluster */
     const char *control_socket; /* for tap and status; "" : buffer.folder/control.sock */
     struct {
         const char *folder;

@@ -50,6 +50,7 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
+    struct senders senders; /* of OTLP */
     struct otlp *otlp;
     struct shipping waiting, full;
     struct pages *pages;
@@ -112,6 +113,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -271,7 +274,8 @@ static int start(struct agent *agent)
     int err = take_lock(agent);
     if (err == 0 && agent->config.otlp.enabled) {
         part = "otlp";
-        err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
+        err = otlp_new(&agent->loop.uv, &agent->config, agent->stats,
+                       agent->config.otlp.kubernetes_attributes ? &agent->senders : NULL, &agent->otlp);
     }
     if (err == 0 && agent->lock && !state_lock_is_held(agent->lock)) {
         part = "gateway";
@@ -412,6 +416,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;
 }
@@ -423,6 +428,7 @@ int agent_run(const char *config_path)
         return 1;
     agent->config_path = config_path;
     agent->config_mark = config_mark_read(config_path);
+    senders_init(&agent->senders);
     int err = load(config_path, &agent->config, &agent->memory);
     if (err == 0) {
         log_set_level((enum log_level)agent->config.log_level);
