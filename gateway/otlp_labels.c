@@ -78,14 +78,14 @@ static int put_name(struct otlp_labels *labels, const char *prefix, struct bytes
         return -E2BIG;
     int err = 0;
     if (!prefix[0])
-        err = prom_name_put_label(key, &labels->text);
+        err = prom_name_put_label(key, true, &labels->text);
     else {
         buf_init(&whole, key.len + strlen(prefix));
         err = buf_append_string(&whole, prefix);
         if (err == 0)
             err = buf_append(&whole, key.ptr, key.len);
         if (err == 0)
-            err = prom_name_put_label(buf_bytes(&whole), &labels->text);
+            err = prom_name_put_label(buf_bytes(&whole), true, &labels->text);
         buf_fini(&whole);
     }
     if (err == 0)

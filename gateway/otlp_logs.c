@@ -137,7 +137,7 @@ static int put_leaf(struct otlp_logs *l, struct buf *out, struct bytes any)
 {
     buf_clear(&l->name);
     buf_clear(&l->value);
-    int err = prom_name_put_label(buf_bytes(&l->path), &l->name);
+    int err = prom_name_put_label(buf_bytes(&l->path), false, &l->name);
     if (err == -EINVAL)
         return 0; /* no name can be made of it */
     if (err == 0)
@@ -217,7 +217,7 @@ static int put_label(struct otlp_logs *l, struct bytes key, struct bytes any)
 {
     buf_clear(&l->name);
     buf_clear(&l->value);
-    int err = prom_name_put_label(key, &l->name);
+    int err = prom_name_put_label(key, false, &l->name);
     if (err == 0)
         err = otlp_value_put_text(any, &l->value);
     if (err < 0 || l->value.len == 0)

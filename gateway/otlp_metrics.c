@@ -17,6 +17,8 @@
 enum { REQUEST_RESOURCES = 1, RESOURCE = 1, RESOURCE_SCOPES = 2, RESOURCE_ATTRIBUTES = 1 };
 enum { SCOPE = 1, SCOPE_METRICS = 2, SCOPE_SCHEMA = 3, SCOPE_NAME = 1, SCOPE_VERSION = 2 };
 enum { SCOPE_ATTRIBUTES = 3, KIND_POINTS = 1, MOST_NAME = 2048 };
+#define INFO_NS (INT64_C(150) * 1000000000) /* half of Prometheus' lookback */
+enum { MOST_INFO = 1000 };                  /* samples of it; a longer run of times gets the last one only */
 static const uint64_t stale_bits = UINT64_C(0x7ff0000000000002); /* Prometheus' staleness marker */
 
 struct otlp_metrics {
@@ -34,7 +36,7 @@ struct otlp_metrics {
     size_t name_len;
     struct buf histogram; /* an encoded one */
     struct otlp_point point;
-    int64_t latest_ns; /* of the resource's points */
+    int64_t earliest_ns, latest_ns; /* of the resource's points */
 };
 
 struct otlp_metrics *otlp_metrics_new(void)
@@ -188,7 +190,14 @@ static int read_resource(struct otlp_metrics *m, struct bytes resource)
     return judge(err, &m->resource_is_bad);
 }
 
-/* target_info says what is known of the resource; without an identity it would be nobody's. */
+static int add_info_at(struct otlp_metrics *m, int64_t time_ns, struct series_value value)
+{
+    return series_list_add(&m->series, &m->info, bytes_of_string("target_info"), NULL, time_ns / 1000000,
+                           value, TRANSLATED_NO_OWNER);
+}
+
+/* target_info says what is known of the resource, from its first point on and as often as a query looks back
+ * twice; without an identity it would be nobody's. */
 static int add_target_info(struct otlp_metrics *m)
 {
     static const double one = 1;
@@ -200,8 +209,11 @@ static int add_target_info(struct otlp_metrics *m)
         return 0;
     otlp_labels_sort(&m->info);
     memcpy(&value.bits, &one, sizeof value.bits);
-    return series_list_add(&m->series, &m->info, bytes_of_string("target_info"), NULL, m->latest_ns / 1000000,
-                           value, TRANSLATED_NO_OWNER);
+    int64_t at_ns = m->latest_ns - m->earliest_ns > MOST_INFO * INFO_NS ? m->latest_ns : m->earliest_ns;
+    int err = 0;
+    for (; at_ns < m->latest_ns && err == 0; at_ns += INFO_NS)
+        err = add_info_at(m, at_ns, value);
+    return err < 0 ? err : add_info_at(m, m->latest_ns, value);
 }
 
 /* What a sender calls its scope, as valid UTF-8; there is room in the set's text. */
@@ -433,6 +445,8 @@ static int add_point(struct otlp_metrics *m, const struct otlp_metric *metric, s
         return err;
     if (m->point.time_ns > m->latest_ns)
         m->latest_ns = m->point.time_ns;
+    if (m->earliest_ns == 0 || m->point.time_ns < m->earliest_ns)
+        m->earliest_ns = m->point.time_ns;
     switch (metric->kind) {
     case OTLP_NO_KIND:
         return 0;
@@ -527,7 +541,7 @@ static int add_resource(struct otlp_metrics *m, struct bytes bytes)
         err = read_resource(m, resource);
     if (err < 0)
         return err;
-    m->latest_ns = 0;
+    m->earliest_ns = m->latest_ns = 0;
     while ((more = pb_next(&bytes, &field)) == 1) {
         if (field.number == RESOURCE_SCOPES && field.type == PB_LEN && (err = add_scope(m, field.bytes)) < 0)
             return err;

@@ -201,7 +201,7 @@ int prom_name_put_metric(struct bytes name, struct bytes unit, enum prom_kind ki
     return put_words(&words, out);
 }
 
-int prom_name_put_label(struct bytes name, struct buf *out)
+int prom_name_put_label(struct bytes name, bool key_first, struct buf *out)
 {
     bool is_reserved =
         name.len > 4 && memcmp(name.ptr, "__", 2) == 0 && memcmp(name.ptr + name.len - 2, "__", 2) == 0;
@@ -215,6 +215,10 @@ int prom_name_put_label(struct bytes name, struct buf *out)
         p = mempcpy(p, "__", 2);
     } else if (name.len && is_digit(name.ptr[0]))
         p = mempcpy(p, "key_", 4);
+    else if (name.len && key_first && !is_alnum(name.ptr[0])) {
+        p = mempcpy(p, "key", 3);
+        has_letter = true;
+    }
     uint8_t *body = p;
     for (size_t i = 0; i < name.len; i++) {
         bool is_plain = is_alnum(name.ptr[i]);

@@ -20,8 +20,9 @@ enum { PROM_NAME_TOKENS = 128, PROM_NAME_BYTES = 1024 };
 int prom_name_put_metric(struct bytes name, struct bytes unit, enum prom_kind kind, struct buf *out);
 
 /* prom_name_put_label: appends a label's name: each run of characters outside [a-zA-Z0-9] becomes an
- * underscore, a leading digit gets key_ before it; __x__ keeps its underscores. 0, -EINVAL (empty, or nothing
- * but underscores), errors of buf_reserve. */
-int prom_name_put_label(struct bytes name, struct buf *out);
+ * underscore, a leading digit gets key_ before it, and with key_first (Prometheus, not Loki) a leading
+ * underscore key; __x__ keeps its underscores. 0, -EINVAL (empty, or nothing but underscores), errors of
+ * buf_reserve. */
+int prom_name_put_label(struct bytes name, bool key_first, struct buf *out);
 
 #endif
