@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node-agent/collector_flags.h"
+
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 #define KIB INT64_C(1024)
@@ -149,7 +151,7 @@ const struct conf_option agent_options[] = {
     {"labels", CONF_MAP, AT(labels),
      .help = "Labels put on every series, stream and resource, for example cluster."},
     {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
-     .help = "Where offsets are kept."},
+     .help = "Where offsets are kept, and the lock that one agent of a node holds at a time."},
     {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
      .help = "Lines below it are not written."},
     {"gateway", CONF_SECTION, AT(gateway), .options = gateway_options_of_agent, .help = "Where batches go."},
@@ -189,6 +191,11 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
                    "%s: gateway.addresses: required; for example [\"tcp://tributary-gateway:9610\"]\n", path);
         conf_free(memory);
         return -EINVAL;
+    }
+    err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
+    if (err < 0) {
+        conf_free(memory);
+        return err;
     }
     if (!config->node[0])
         config->node = host_name();

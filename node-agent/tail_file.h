@@ -19,6 +19,7 @@
 
 #include "base/batch.h"
 #include "node-agent/cri.h"
+#include "node-agent/log_tally.h"
 #include "node-agent/offsets.h"
 
 enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE, TAIL_MAX_GUNZIPS = 2 };
@@ -53,6 +54,7 @@ struct tail_file {
     uint64_t told_base;            /* base and ahead, as sealed last */
     uint64_t told[CRI_STREAMS];
     uint64_t lines;     /* sealed from it in the batch being built */
+    struct log_tally tally;
     int64_t changed_ns; /* when it last grew or lost its live name; monotonic */
 };
 
