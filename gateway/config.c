@@ -36,13 +36,37 @@ static const struct conf_option basic_auth_options[] = {
     {0},
 };
 
+#define OTLP(field) offsetof(struct gateway_backend_otlp, field)
+static const struct conf_option backend_otlp_options[] = {
+    {"native_histograms", CONF_BOOL, OTLP(native_histograms), "false",
+     .help = "Exponential histograms become native histograms, for a Prometheus that takes them; else they "
+             "are refused and counted."},
+    {"delta_to_cumulative", CONF_BOOL, OTLP(delta_to_cumulative), "false",
+     .help = "Sums and histograms of delta temporality are cumulated in memory; else they are refused and "
+             "counted."},
+    {"delta_memory", CONF_SIZE, OTLP(delta_memory_bytes), "32MiB", 64 * KIB, 4 * GIB,
+     .help = "Memory of the cumulated series at most; past it new ones are refused."},
+    {"scope_labels", CONF_BOOL, OTLP(scope_labels), "true",
+     .help = "The instrumentation scope becomes otel_scope_* labels, as the specification has it."},
+    {"target_info", CONF_BOOL, OTLP(target_info), "true",
+     .help = "The resource's attributes become the series target_info."},
+    {"promote_resource_attributes", CONF_STRINGS, OTLP(promote), .form = "^.+$", .example = "k8s.pod.name",
+     .help = "Resource attributes that become labels of every series, for example k8s.pod.name where "
+             "replicas do not set service.instance.id."},
+    {0},
+};
+
 static const struct conf_option backend_options[] = {
     {"name", CONF_STRING, BACKEND(name), NULL,
      .help = "Unique within its signal; the buffer keeps the backend's place under it."},
-    {"url", CONF_STRING, BACKEND(url), NULL, .form = "^https?://[^/ ]+(/[^ ]*)?$",
+    {"url", CONF_STRING, BACKEND(url), NULL,
+     .form = "^(https?://[^/ ]+(/[^ ]*)?|grpcs?://[^/ ]+:[0-9]{1,5}/?)$",
      .example = "http://loki:3100/loki/api/v1/push",
-     .help = "Whole URL, for example http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push, "
-             "http://jaeger:4318/v1/traces."},
+     .help =
+         "Whole URL, which also says what is spoken: http://prometheus:9090/api/v1/write, "
+         "http://loki:3100/loki/api/v1/push, http://jaeger:4318/v1/traces; grpc://jaeger:4317 (grpcs: with "
+         "TLS) is OTLP over gRPC, a path that ends in /v1/metrics or /v1/logs OTLP over HTTP "
+         "(http://prometheus:9090/api/v1/otlp/v1/metrics, http://loki:3100/otlp/v1/logs)."},
     {"headers", CONF_MAP, BACKEND(headers), .secret = true, .help = "Further request headers."},
     {"tenant", CONF_STRING, BACKEND(tenant), "", .help = "Sent as X-Scope-OrgID."},
     {"basic_auth", CONF_SECTION, BACKEND(basic_auth), .options = basic_auth_options,
@@ -50,11 +74,17 @@ static const struct conf_option backend_options[] = {
     {"bearer_token_file", CONF_STRING, BACKEND(bearer_token_file), "",
      .help = "File with a bearer token; read again when it changes."},
     {"tls", CONF_SECTION, BACKEND(tls), .options = backend_tls_options, .help = "TLS to the backend."},
+    {"takes", CONF_STRINGS, BACKEND(takes), .form = "^(native|otlp)$", .example = "native",
+     .help = "native (what agents make themselves: remote write, Loki push), otlp (what applications send; "
+             "translated unless the URL is an OTLP endpoint); both when none is named. What another backend "
+             "of the signal takes is dropped here and counted."},
+    {"otlp", CONF_SECTION, BACKEND(otlp), .options = backend_otlp_options,
+     .help = "Metrics that came over OTLP, to a remote-write backend."},
     {"timeout", CONF_DURATION, BACKEND(timeout_ms), "30s", 100, 10 * MINUTE,
      .help = "Deadline of a request."},
     {"max_request_bytes", CONF_SIZE, BACKEND(max_request_bytes), "0", 0, GIB,
-     .help =
-         "Decoded bytes of a joined request at most; 0: 8MiB for metrics, 3MiB for logs, 8MiB for traces."},
+     .help = "Decoded bytes of a joined request at most; 0: 8MiB for metrics, 3MiB for logs, 8MiB for "
+             "traces, 3MiB over gRPC."},
     {"lanes", CONF_INT, BACKEND(lanes), "4", 1, 64, .help = "Requests in flight."},
     {"stream_rate", CONF_SIZE, BACKEND(stream_rate_bytes), "2400KB", 0, GIB,
      .help = "Logs: bytes a second of one stream; 0: no pacing."},

@@ -58,6 +58,13 @@
       "signal", "backend")                                                                                   \
     X(IN_DOUBT, "tributary_gateway_in_doubt_requests_total", STATS_COUNTER, 1,                               \
       "Requests posted without an answer.", "signal", "backend")                                             \
+    X(NOT_TAKEN, "tributary_gateway_not_taken_records_total", STATS_COUNTER, 1,                              \
+      "Records of a format that the backend does not take: dropped there when another one takes it, else "   \
+      "refused.",                                                                                            \
+      "signal", "backend")                                                                                   \
+    X(UNTRANSLATED, "tributary_gateway_untranslated_records_total", STATS_COUNTER, 1,                        \
+      "Records of OTLP that could not be translated for the backend, by reason; among the refused.",         \
+      "signal", "backend", "reason")                                                                         \
     /* buffer */                                                                                             \
     X(BUFFER_BYTES, "tributary_gateway_buffer_bytes", STATS_GAUGE, 1, "Size of the buffer's file and WAL.",  \
       "signal", "part")                                                                                      \
