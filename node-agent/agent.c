@@ -50,11 +50,7 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
-<<<<<<< HEAD
     struct senders senders; /* of OTLP; nobody before the first assignment */
-=======
-    struct senders senders; /* of OTLP */
->>>>>>> main
     struct otlp *otlp;
     struct shipping waiting, full;
     struct pages *pages;
