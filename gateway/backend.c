@@ -324,8 +324,7 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
         .config = config,
         .signal = signal,
         .kind = kind_of(signal),
-        .limit_bytes =
-            config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(signal),
+        .limit_bytes = backend_limit_of(config, signal),
         .buffer = buffer,
         .mailbox = &b->mailbox,
         .health = &b->health,
@@ -421,4 +420,9 @@ enum backend_kind backend_kind_of(const struct gateway_backend_config *config, e
 {
     (void)config;
     return kind_of(signal);
+}
+
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal)
+{
+    return config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(signal);
 }

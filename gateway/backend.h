@@ -28,6 +28,9 @@ void backend_free(struct backend *backend);
 /* backend_kind_of: what protocol a backend of the signal speaks. Pure. */
 enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal);
 
+/* backend_limit_of: decoded bytes that a joined request may have. Pure. */
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal);
+
 /* backend_view: 0 or the error of reading the ledger (then it is zero). Any thread. */
 int backend_view(struct backend *backend, struct fanout_view *ret_view);
 

@@ -15,6 +15,7 @@
 #include "gateway/pods.h"
 #include "gateway/receive.h"
 #include "gateway/refused.h"
+#include "gateway/replay.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -37,6 +38,7 @@ struct gateway {
     struct status *status;                   /* owned */
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
+    struct replay *replay;                   /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
@@ -117,6 +119,8 @@ static int start_control(struct gateway *gw)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
         err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
+    if (err == 0)
+        err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -166,6 +170,7 @@ static void stop(struct gateway *gw)
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);
+    replay_close(gw->replay);
     control_close(gw->control);
     receive_close(gw->receive);
     drain_close(gw->drain);
