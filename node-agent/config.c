@@ -152,6 +152,9 @@ const struct conf_option agent_options[] = {
      .help = "Labels put on every series, stream and resource, for example cluster."},
     {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
      .help = "Where offsets are kept, and the lock that one agent of a node holds at a time."},
+    {"control_socket", CONF_STRING, AT(control_socket), "",
+     .help = "Socket for the command logs; when empty control.sock in the state folder, or a socket in "
+             "/dev/shm where that cannot be written."},
     {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
      .help = "Lines below it are not written."},
     {"gateway", CONF_SECTION, AT(gateway), .options = gateway_options_of_agent, .help = "Where batches go."},

@@ -25,6 +25,7 @@ struct agent_config {
     const char *node;       /* node_name; the host name when "" in the file */
     struct conf_map labels; /* put on every series, stream and resource */
     const char *state_folder;
+    const char *control_socket; /* "": control_places.h says where */
     int log_level; /* enum log_level */
     struct {
         struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
