@@ -112,6 +112,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
+    if (agent->logs)
+        logs_set_pods(agent->logs, assignment);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)

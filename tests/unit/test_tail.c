@@ -122,6 +122,7 @@ static int setup(void **state)
     f->config.logs.max_line_bytes = 4096;
     f->config.logs.batch_raw_bytes = 64 * 1024;
     f->config.logs.rescan_ms = 60000;
+    f->config.logs.max_age_ms = INT64_C(168) * 3600 * 1000;
     f->buffer = "buffer-1";
     f->stats = agent_metrics_new();
     mkdir(f->pods, 0755);
