@@ -45,7 +45,8 @@ struct http_server {
     int connection_count;
     int64_t accepted; /* connections so far */
     size_t in_flight_bytes;
-    char *path; /* owned; of a unix socket */
+    char *path;    /* owned; of a unix socket */
+    char *address; /* owned; of TCP, as configured */
     int port;
     int open_handles;  /* listener and timer */
     bool accept_waits; /* a connection waits for one to close */
@@ -126,6 +127,10 @@ void connection_free(struct http_request *c);
 /* server_find_route: 0 with *ret_route, or 404, or 405 with the methods of the path in allow. */
 int server_find_route(const struct http_server *server, const char *method, const char *path,
                       const struct http_route **ret_route, char *allow, size_t allow_size);
+
+/* server_pass_on: before a new image of the program (passed_sockets.h): an HTTP/1.1 connection between two
+ * requests stays open for it. To be closed here all the same. */
+void server_pass_on(struct http_request *c);
 
 /* server_arm: the timer fires at deadline_ms or earlier. */
 void server_arm(struct http_server *server, int64_t deadline_ms);

@@ -1,8 +1,9 @@
 /* otlp_walk.h - the outer levels of an OTLP request: checked, counted, given further resource attributes.
  *
  * Source: opentelemetry-proto v1, collector/{trace,metrics,logs}/v1. The three requests have the same outer
- * levels: request { 1: resource_x { 1: resource, 2: scope_x { 1: scope, 2: record } } }. Nothing deeper is
- * decoded and nothing recurses, so what a pod nests costs it alone. Pure functions, any thread.
+ * levels: request { 1: resource_x { 1: resource, 2: scope_x { 1: scope, 2: record } } }; a metric holds its
+ * points as { 5, 7, 9, 10 or 11: { 1: point } }. Nothing deeper is decoded and nothing recurses, so what a
+ * pod nests costs it alone. Pure functions, any thread.
  */
 #ifndef BASE_OTLP_WALK_H
 #define BASE_OTLP_WALK_H
@@ -12,12 +13,12 @@
 
 struct otlp_count {
     uint64_t records;    /* spans, metrics (not their points) or log records */
-    int64_t earliest_ns; /* start of the first span, or time of the first log record; 0: none has one */
-    int64_t latest_ns;   /* end of the last span, or time of the last log record; 0: none has one */
+    int64_t earliest_ns; /* start of the first span, time of the first log record or point; 0: none has one */
+    int64_t latest_ns;   /* end of the last span, time of the last log record or point; 0: none has one */
 };
 
 /* otlp_walk: checks the request down to its records and counts them. Of a record only the fields up to its
- * times are read (metrics: none). 0, or -EBADMSG: not such a request. */
+ * times are read; of a metric its points, one level deeper. 0, or -EBADMSG: not such a request. */
 int otlp_walk(struct bytes request, enum telemetry signal, struct otlp_count *ret_count);
 
 /* otlp_put_attribute: appends name and a string value as one more attribute (Resource.attributes) for

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/config_watch.h"
 #include "base/log.h"
+#include "base/passed_sockets.h"
 #include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/drain.h"
@@ -40,6 +43,8 @@ struct gateway {
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
+    struct config_mark config_mark;          /* of what is in force */
+    struct config_watch *config_watch;       /* owned */
     bool reloading;                          /* the drain ends in a new start instead of an exit */
     bool stopped;
 };
@@ -161,6 +166,7 @@ static void stop(struct gateway *gw)
         return;
     gw->stopped = true;
     nng_watch_close(gw->watch);
+    config_watch_close(gw->config_watch);
     web_close(gw->web);
     tap_close(gw->tap);
     status_close(gw->status);
@@ -217,6 +223,11 @@ static int load(const char *path, struct gateway_config *config, struct conf_mem
     return err;
 }
 
+static void show_wrong(struct gateway *gw, bool is_wrong)
+{
+    stats_set(stats_cell(gw->stats, GATEWAY_CONFIG_WRONG, gw->config_path), is_wrong);
+}
+
 /* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
  */
 static void on_reload(void *ctx)
@@ -226,12 +237,25 @@ static void on_reload(void *ctx)
     struct conf_memory *memory;
     if (load(gw->config_path, &config, &memory) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
+        show_wrong(gw, true);
         return;
     }
     conf_free(memory);
     log_info("reloading", "file=%s", gw->config_path);
     gw->reloading = true;
+    passed_sockets_begin();
     drain(gw);
+}
+
+static void on_config_changed(void *ctx, bool is_in_force)
+{
+    struct gateway *gw = ctx;
+    if (!is_in_force) {
+        on_reload(gw);
+        return;
+    }
+    log_info("the configuration file is again what is in force", "file=%s", gw->config_path);
+    show_wrong(gw, false);
 }
 
 static int run(struct gateway *gw)
@@ -240,6 +264,10 @@ static int run(struct gateway *gw)
     if (err < 0)
         return err;
     err = start(gw);
+    passed_sockets_close_rest(); /* of addresses that it listens on no more */
+    if (err == 0)
+        err = config_watch_new(&gw->loop.uv, gw->config_path, gw->config_mark, on_config_changed, gw,
+                               &gw->config_watch);
     if (err < 0)
         stop(gw);
     else
@@ -260,10 +288,13 @@ int gateway_run(const char *config_path)
     if (!gw)
         return 1;
     gw->config_path = config_path;
+    gw->config_mark = config_mark_read(config_path);
     int err = load(config_path, &gw->config, &gw->memory);
     if (err == 0) {
         log_set_level((enum log_level)gw->config.log_level);
         gw->stats = gateway_metrics_new();
+        if (gw->stats)
+            stats_set(stats_cell(gw->stats, GATEWAY_CONFIG_LOADED), clock_wall_ns());
         err = gw->stats ? run(gw) : -ENOMEM;
     }
     int status = err < 0 ? 1 : gw->reloading ? PROGRAM_RELOAD : 0;

@@ -60,6 +60,11 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    /* the program */                                                                                        \
+    X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
+      "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(CONFIG_LOADED, "tributary_gateway_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                 \
+      "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_gateway_loop_lag_seconds", STATS_GAUGE, 1e-9,                                     \
       "How late the event loop's last tick was.")

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node-agent/collector_flags.h"
 #include "node-agent/log_rules.h"
 
 #define AT(field) offsetof(struct agent_config, field)
@@ -229,7 +230,7 @@ const struct conf_option agent_options[] = {
     {"labels", CONF_MAP, AT(labels),
      .help = "Labels put on every series, stream and resource, for example cluster."},
     {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
-     .help = "Where offsets are kept."},
+     .help = "Where offsets are kept, and the lock that one agent of a node holds at a time."},
     {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
      .help = "Lines below it are not written."},
     {"gateway", CONF_SECTION, AT(gateway), .options = gateway_options_of_agent, .help = "Where batches go."},
@@ -257,6 +258,15 @@ static const char *host_name(void)
     return name;
 }
 
+static int check_rules(const char *path, const struct agent_config *config, struct buf *errors)
+{
+    struct log_rules *rules;
+    int err = log_rules_new(path, config, NULL, errors, &rules);
+    if (err == 0)
+        log_rules_free(rules);
+    return err;
+}
+
 int agent_config_load(const char *path, struct agent_config *config, struct conf_memory **ret_memory,
                       struct buf *errors)
 {
@@ -270,12 +280,13 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
         conf_free(memory);
         return -EINVAL;
     }
-    struct log_rules *rules;
-    if ((err = log_rules_new(path, config, NULL, errors, &rules)) < 0) {
+    err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
+    if (err == 0)
+        err = check_rules(path, config, errors);
+    if (err < 0) {
         conf_free(memory);
         return err;
     }
-    log_rules_free(rules);
     if (!config->node[0])
         config->node = host_name();
     if (!config->host_metrics.instance[0])

@@ -155,13 +155,27 @@ static void serve(struct otlp *otlp, struct http_request *request, enum telemetr
     }
 }
 
+static void serve_metrics(struct http_request *request, void *ctx)
+{
+    serve(ctx, request, TELEMETRY_METRICS);
+}
+
+static void serve_logs(struct http_request *request, void *ctx)
+{
+    serve(ctx, request, TELEMETRY_LOGS);
+}
+
 static void serve_traces(struct http_request *request, void *ctx)
 {
     serve(ctx, request, TELEMETRY_TRACES);
 }
 
 static const struct http_route routes[] = {
+    {"POST", "/v1/metrics", serve_metrics},
+    {"POST", "/v1/logs", serve_logs},
     {"POST", "/v1/traces", serve_traces},
+    {"POST", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", serve_metrics},
+    {"POST", "/opentelemetry.proto.collector.logs.v1.LogsService/Export", serve_logs},
     {"POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", serve_traces},
     {0},
 };

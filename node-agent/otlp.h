@@ -1,7 +1,8 @@
 /* otlp.h - receives OTLP over gRPC and HTTP and answers each request only when a gateway committed it.
  *
  * Source: https://opentelemetry.io/docs/specs/otlp/ (OTLP/gRPC; OTLP/HTTP in binary protobuf). POST
- * /v1/traces and TraceService/Export on config->otlp.listen_http and listen_grpc alike. A request is checked
+ * /v1/traces, /v1/metrics, /v1/logs and the three services' Export on config->otlp.listen_http and listen_grpc
+ * alike. A request is checked
  * by its outer levels, then waits with its bytes as received, plus config->labels as resource attributes;
  * ship's lane of its signal seals what waits into one batch. What waits and what is in flight together stay
  * under config->queue.traces_bytes: past it 503 with Retry-After, or UNAVAILABLE with RetryInfo (a single

@@ -161,7 +161,7 @@ static int seal(void *ctx, struct batch **ret_batch)
     if (lane->batch)
         return -EAGAIN;
     /* out of memory: tried again at the next wake, or answered when late */
-    if (otlp_queue_seal(&lane->queue, &lane->sealed, lane->signal, lane->otlp->config->node, ret_batch) < 0)
+    if (otlp_queue_seal(&lane->queue, &lane->sealed, lane->signal, ship_origin(lane->otlp->ship), ret_batch) < 0)
         return -EAGAIN;
     lane->batch = *ret_batch;
     return 0;
