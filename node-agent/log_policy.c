@@ -268,7 +268,7 @@ void log_policy_worst_label(struct tail_log *const *logs, size_t count, char *re
                          strncmp(values[i].text, values[i - 1].text, values[i].name_len) == 0;
         bool same_value = same_name && compare_values(&values[i], &values[i - 1]) == 0;
         run = same_name ? run + !same_value : 1;
-        if (run > best) {
+        if (run >= best) { /* of job and pod, which vary alike, pod */
             best = run;
             snprintf(ret_name, size, "%.*s", (int)values[i].name_len, values[i].text);
         }
