@@ -186,10 +186,7 @@ static void on_refused(struct http_request *c)
     c->keeps_alive = false;
     c->is_unread = true;
     snprintf(text, sizeof text, "%s\n", h->reason);
-    const char *headers = h->status == 415   ? "Accept-Encoding: gzip, identity\r\n"
-                          : h->status == 503 ? "Retry-After: 1\r\n"
-                                             : NULL;
-    answer_refusal(c, h->status, headers, text);
+    answer_refusal(c, h->status, answer_refusal_headers(h->status), text);
 }
 
 /* One event of the parser. */

@@ -41,6 +41,7 @@ struct http_server {
     void *ctx;
     struct http_limits limits;
     struct http1_limits message_limits;
+    const char *(*put_refusal)(const char *content_type, int status, const char *text, struct buf *body);
     struct http_request *connections; /* owned; a list */
     int connection_count;
     int64_t accepted; /* connections so far */
@@ -140,6 +141,14 @@ void server_forget(struct http_server *server, struct http_request *c);
 
 /* answer_date: the time as HTTP writes it (29 characters). */
 void answer_date(char *text, size_t size);
+
+/* answer_refusal_headers: what a refusal by that status says besides; NULL: nothing. */
+const char *answer_refusal_headers(int status);
+
+/* answer_refusal_body: the server's own refusal as its owner says it, else the text itself; storage is the
+ * caller's to finish. */
+struct bytes answer_refusal_body(const struct http_request *c, int status, const char *text,
+                                 struct buf *storage, const char **ret_content_type);
 
 /* answer_refusal: an answer of the server's own, as text; the connection ends after it unless it keeps_alive.
  */

@@ -106,6 +106,13 @@ void http_server_close(struct http_server *server)
     }
 }
 
+void http_server_on_refusal(struct http_server *server,
+                            const char *(*put)(const char *content_type, int status, const char *text,
+                                               struct buf *body))
+{
+    server->put_refusal = put;
+}
+
 int http_server_port(const struct http_server *server)
 {
     return server->port;

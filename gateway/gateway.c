@@ -15,6 +15,7 @@
 #include "gateway/drain.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
+#include "gateway/otlp_intake.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
 #include "gateway/refused.h"
@@ -34,6 +35,7 @@ struct gateway {
     struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
+    struct otlp_intake *otlp;                /* owned */
     struct web *web;                         /* owned */
     struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
@@ -111,6 +113,18 @@ static int start_receive(struct gateway *gw)
     return err;
 }
 
+static int start_otlp(struct gateway *gw)
+{
+    bool enriches = gw->config.otlp.kubernetes_attributes;
+    if (!gw->config.otlp.enabled)
+        return 0;
+    if (enriches)
+        pods_keep_senders(gw->pods);
+    int err = otlp_intake_new(&gw->loop, &gw->config, gw->buffers, gw->stats, enriches ? gw->pods : NULL,
+                              &gw->otlp);
+    return err < 0 ? tell_failure("otlp", err, NULL) : 0;
+}
+
 static int start_control(struct gateway *gw)
 {
     int err = control_new(&gw->loop, gw->config.control_socket, &gw->control);
@@ -153,6 +167,8 @@ static int start(struct gateway *gw)
         return tell_failure("pod_metadata_file", err, NULL);
     err = start_receive(gw);
     if (err == 0)
+        err = start_otlp(gw);
+    if (err == 0)
         err = start_pages(gw);
     if (err == 0)
         err = nng_watch_new(&gw->loop, 0, 0, on_stuck, gw, &gw->watch);
@@ -173,6 +189,7 @@ static void stop(struct gateway *gw)
     jobs_close(gw->jobs);
     refused_close(gw->refused);
     control_close(gw->control);
+    otlp_intake_close(gw->otlp);
     receive_close(gw->receive);
     drain_close(gw->drain);
     pods_close(gw->pods);
@@ -187,14 +204,23 @@ static void on_drained(void *ctx)
     stop(gw);
 }
 
+static void drain_agents(void *ctx)
+{
+    struct gateway *gw = ctx;
+    if (drain_new(&gw->config, &gw->parts, !gw->reloading, on_drained, gw, &gw->drain) < 0)
+        stop(gw);
+}
+
 static void drain(struct gateway *gw)
 {
     if (gw->parts.draining)
         return;
     log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
     gw->parts.draining = true;
-    if (drain_new(&gw->config, &gw->parts, !gw->reloading, on_drained, gw, &gw->drain) < 0)
-        stop(gw);
+    if (gw->otlp)
+        otlp_intake_drain(gw->otlp, drain_agents, gw);
+    else
+        drain_agents(gw);
 }
 
 /* What nng cannot do any more, a new start can. */

@@ -6,15 +6,18 @@
 
 #include "base/clock.h"
 #include "base/config_watch.h"
+#include "base/control.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pages.h"
 #include "base/passed_sockets.h"
 #include "base/program.h"
 #include "node-agent/config.h"
+#include "node-agent/control_places.h"
 #include "node-agent/gate.h"
 #include "node-agent/host_metrics.h"
 #include "node-agent/logs.h"
+#include "node-agent/logs_report.h"
 #include "node-agent/metrics.h"
 #include "node-agent/otlp.h"
 #include "node-agent/scrape.h"
@@ -47,9 +50,12 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
+    struct senders senders; /* of OTLP */
     struct otlp *otlp;
     struct shipping waiting, full;
     struct pages *pages;
+    struct control *control;
+    struct logs_report logs_report;
     struct nng_watch *watch;
     struct config_mark config_mark; /* of what is in force */
     struct config_watch *config_watch;
@@ -109,6 +115,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
     scrape_set_targets(agent->scrape, assignment);
     if (agent->logs)
         logs_set_pods(agent->logs, assignment);
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -157,6 +165,22 @@ static int start_pages(struct agent *agent)
     return pages_new(&agent->loop.uv, &options, &agent->pages);
 }
 
+/* Without the socket the agent still does its work, so it starts. */
+static void start_control(struct agent *agent)
+{
+    char place[CONTROL_PLACE_LEN];
+    int err = -ENOENT;
+    for (int i = 0; err < 0 && control_places_get(&agent->config, i, place); i++)
+        err = control_new(&agent->loop, place, &agent->control);
+    if (err < 0) {
+        log_warn("no control socket: the command logs will not be answered", "error=\"%s\"", strerror(-err));
+        return;
+    }
+    agent->logs_report = (struct logs_report){agent->logs, agent->full.ship};
+    if (agent->logs)
+        logs_report_add(agent->control, &agent->logs_report);
+}
+
 static void on_stuck(void *ctx);
 
 /* What only one agent of a node does, under the node's origin. */
@@ -177,7 +201,10 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
         otlp_set_ship(agent->otlp, agent->full.ship);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 0);
     *ret_part = "host_metrics or scrape_configs";
-    return start_producers(agent, errors);
+    err = start_producers(agent, errors);
+    if (err == 0)
+        start_control(agent);
+    return err;
 }
 
 /* OTLP is taken from the first moment on; the rest is left to the one that holds the lock. */
@@ -249,7 +276,8 @@ static int start(struct agent *agent)
     int err = take_lock(agent);
     if (err == 0 && agent->config.otlp.enabled) {
         part = "otlp";
-        err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
+        err = otlp_new(&agent->loop.uv, &agent->config, agent->stats,
+                       agent->config.otlp.kubernetes_attributes ? &agent->senders : NULL, &agent->otlp);
     }
     if (err == 0 && agent->lock && !state_lock_is_held(agent->lock)) {
         part = "gateway";
@@ -260,8 +288,9 @@ static int start(struct agent *agent)
         part = "web.listen";
         err = start_pages(agent);
     }
-    if (err == 0)
+    if (err == 0) {
         err = nng_watch_new(&agent->loop, 0, 0, on_stuck, agent, &agent->watch);
+    }
     if (err < 0)
         tell_failure(part, err, &errors);
     buf_fini(&errors);
@@ -272,6 +301,7 @@ static void stop(struct agent *agent)
 {
     nng_watch_close(agent->watch);
     config_watch_close(agent->config_watch);
+    control_close(agent->control);
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
@@ -388,6 +418,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;
 }
@@ -399,6 +430,7 @@ int agent_run(const char *config_path)
         return 1;
     agent->config_path = config_path;
     agent->config_mark = config_mark_read(config_path);
+    senders_init(&agent->senders);
     int err = load(config_path, &agent->config, &agent->memory);
     if (err == 0) {
         log_set_level((enum log_level)agent->config.log_level);

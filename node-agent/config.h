@@ -43,11 +43,15 @@ struct agent_log_files { /* host files */
     struct conf_map labels;
 };
 
+/* When an OTLP request is answered. */
+enum agent_ack { AGENT_ACK_COMMITTED, AGENT_ACK_QUEUED };
+
 struct agent_config {
     const char *node;       /* node_name; the host name when "" in the file */
     struct conf_map labels; /* put on every series, stream and resource */
     const char *state_folder;
-    int log_level; /* enum log_level */
+    const char *control_socket; /* "": control_places.h says where */
+    int log_level;              /* enum log_level */
     struct {
         struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
         struct agent_tls tls;
@@ -82,6 +86,8 @@ struct agent_config {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
         int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
+        int ack; /* enum agent_ack */
+        bool kubernetes_attributes;
     } otlp;
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */

@@ -105,6 +105,14 @@ static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool hande
 
 /* ---- time ---- */
 
+/* A mean over about ten ticks. */
+static void note_rate(struct tail_file *file)
+{
+    double now = file->pos > file->rated_pos ? (double)(file->pos - file->rated_pos) * 1000 / TICK_MS : 0;
+    file->bytes_per_second += (now - file->bytes_per_second) / 10;
+    file->rated_pos = file->pos;
+}
+
 static void note_files(struct logs *l, bool sweep)
 {
     size_t count, files = 0;
@@ -115,6 +123,7 @@ static void note_files(struct logs *l, bool sweep)
         for (struct tail_file *f = logs[i]->files; f; f = f->next, files++) {
             char storage[TAIL_KEY_LEN];
             unread += f->size > f->pos ? f->size - f->pos : 0;
+            note_rate(f);
             for (int s = -1; sweep && f->identity && s < CRI_STREAMS; s++) {
                 struct offset *at = offsets_find(l->offsets, tail_file_key(f, s, storage));
                 if (at)
@@ -196,6 +205,7 @@ static int open_tail(struct logs *l, struct loop *loop)
     const struct agent_config *config = l->config;
     struct tail_options options = {
         .root = config->logs.root,
+        .host_root = config->host_metrics.path_rootfs,
         .labels = &config->labels,
         .max_line = (size_t)config->logs.max_line_bytes,
         .max_files = file_limit(),
@@ -244,6 +254,12 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     uv_timer_start(&l->tick, on_tick, TICK_MS, TICK_MS);
     *ret_logs = l;
     return 0;
+}
+
+struct logs_standing logs_get_standing(const struct logs *l)
+{
+    return (struct logs_standing){l->config, l->tail, l->offsets, offsets_store_path(l->store),
+                                  offsets_store_error(l->store)};
 }
 
 void logs_set_ship(struct logs *l, struct ship *ship)

@@ -21,6 +21,17 @@ struct logs;
 int logs_new(struct loop *loop, const struct agent_config *config, struct stats *stats,
              struct logs **ret_logs);
 
+/* What the logs stand at, for the command logs; all borrowed. */
+struct logs_standing {
+    const struct agent_config *config;
+    struct tail *tail;
+    const struct offsets *offsets;
+    const char *offsets_path;
+    int save_error; /* of the last save of the offsets: a negative errno, or 0 */
+};
+
+struct logs_standing logs_get_standing(const struct logs *logs);
+
 /* logs_set_ship: whom to wake when there is something to seal; NULL: nobody. Before the loop runs. */
 void logs_set_ship(struct logs *logs, struct ship *ship);
 

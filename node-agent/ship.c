@@ -486,6 +486,11 @@ const char *ship_gateway(const struct ship *ship)
     return ship->current ? ship->current->peer.url : "";
 }
 
+const char *ship_trouble(const struct ship *ship, enum telemetry signal)
+{
+    return ship->lanes[signal].trouble;
+}
+
 void ship_on_assignment(struct ship *ship, void (*fn)(void *ctx, const struct assignment *assignment),
                         void *ctx)
 {

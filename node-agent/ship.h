@@ -73,6 +73,10 @@ enum ship_state ship_state(const struct ship *ship, enum telemetry signal);
 /* ship_gateway: address of the gateway in use; "" when none is up. */
 const char *ship_gateway(const struct ship *ship);
 
+/* ship_trouble: why the gateway did not take the signal's last batch, in words; "" when it did. Borrowed
+ * until the loop runs on. */
+const char *ship_trouble(const struct ship *ship, enum telemetry signal);
+
 /* ship_on_assignment: fn is called on the loop with every new assignment (borrowed during the call). */
 void ship_on_assignment(struct ship *ship, void (*fn)(void *ctx, const struct assignment *assignment),
                         void *ctx);

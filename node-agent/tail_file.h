@@ -55,14 +55,20 @@ struct tail_file {
     uint64_t skip[CRI_STREAMS]; /* lines of the stream before it were sent already */
     uint64_t told_base;         /* base and ahead, as sealed last */
     uint64_t told[CRI_STREAMS];
+    int error;               /* of the last look or read: a negative errno, or 0 */
+    const char *host_root;   /* borrowed */
+    double bytes_per_second; /* it was read at lately */
+    uint64_t rated_pos;
     uint64_t lines; /* sealed from it in the batch being built */
     struct log_tally tally;
     int64_t changed_ns; /* when it last grew or lost its live name; monotonic */
 };
 
-/* tail_file_open: opens FOLDER/NAME, or FOLDER/NAME.gz when zipped (symlinks followed). 0; -EINVAL: not a
+/* tail_file_open: opens FOLDER/NAME, or FOLDER/NAME.gz when zipped (symlinks followed, below host_root where
+ * they lead nowhere here: hostpath.h; borrowed for the file's life). 0; -EINVAL: not a
  * regular file; -EBADMSG: not a gzip file; else -errno. */
-int tail_file_open(const char *folder, const char *name, bool zipped, struct tail_file **ret_file);
+int tail_file_open(const char *folder, const char *name, bool zipped, const char *host_root,
+                   struct tail_file **ret_file);
 void tail_file_free(struct tail_file *file);
 
 /* tail_file_reopen: opens a closed file again. 0, -ESTALE: there is another one by that name, else -errno. */

@@ -238,12 +238,18 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
             break;
     }
     if (file->pos >= file->size && file->gunzip) {
-        stats_add(r->counts.errors, gunzip_is_damaged(file->gunzip));
+        bool is_damaged = gunzip_is_damaged(file->gunzip);
+        stats_add(r->counts.errors, is_damaged);
+        err = err == 0 && is_damaged ? -EBADMSG : err;
         tail_file_deflate(file);
     }
-    if (err == -EMSGSIZE)
+    if (err == -EMSGSIZE) {
         *ret_result = TAIL_FULL;
-    else if (err < 0 && err != -ENOMEM)
+        return 0;
+    }
+    if (err != -ENOMEM)
+        file->error = err;
+    if (err < 0 && err != -ENOMEM)
         stats_add(r->counts.errors, 1);
     return err == -ENOMEM ? err : 0;
 }

@@ -113,8 +113,9 @@ static void recognise(struct tail_set *set, const struct tail_log *log, struct t
 static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, const char *name, bool zipped)
 {
     struct tail_file *file;
-    int err = set->open_files >= set->options->max_files ? -EMFILE
-                                                         : tail_file_open(log->folder, name, zipped, &file);
+    int err = set->open_files >= set->options->max_files
+                  ? -EMFILE
+                  : tail_file_open(log->folder, name, zipped, set->options->host_root, &file);
     if (err == 0)
         return file;
     if (err != -ENOENT && err != -EINVAL)

@@ -44,6 +44,7 @@ struct world {
     struct conf_pair label;
     struct stats *stats;
     struct otlp *otlp;
+    const struct senders *senders; /* borrowed; NULL: nobody is known */
     struct ship_source source;
     char text[64 * 1024];
 };
@@ -65,7 +66,7 @@ static struct world *open_world(void)
 
 static void start(struct world *w)
 {
-    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, &w->otlp), 0);
+    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, w->senders, &w->otlp), 0);
     w->source = otlp_source(w->otlp, ship.signal);
     otlp_set_ship(w->otlp, &ship);
 }
@@ -315,7 +316,9 @@ static void test_otlp_refuses_what_it_cannot_take(void **state)
     struct bytes good = make_request(10);
     expect_status(w, post_traces(w, bytes_of_string("garbage")), "400");
     assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
-    expect_status(w, post(w, "/v1/traces", "application/json", good), "415");
+    expect_status(w, post(w, "/v1/traces", "application/json", good), "400");
+    assert_non_null(strstr(w->text, "Content-Type: application/json\r\n"));
+    expect_status(w, post(w, "/v1/traces", "text/plain", good), "415");
     expect_status(w, post(w, "/v1/traces", "application/x-protobuffer", good), "415");
     expect_status(w, post(w, "/v1/profiles", "application/x-protobuf", good), "404");
     expect_status(w, post_traces(w, make_request(120 * 1000)), "413");  /* larger than the queue */

@@ -1,4 +1,4 @@
-#include "gateway/control.h"
+#include "base/control.h"
 
 #include <errno.h>
 #include <stdio.h>

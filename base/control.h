@@ -1,8 +1,8 @@
 /* control.h - the control socket: one unix socket (mode 0600: it shows production data) on which several
  * modules answer. HTTP/1.1; what a module answers stands in its own header. Loop thread only.
  */
-#ifndef GATEWAY_CONTROL_H
-#define GATEWAY_CONTROL_H
+#ifndef BASE_CONTROL_H
+#define BASE_CONTROL_H
 
 #include "base/http_server.h"
 #include "base/loop.h"
