@@ -62,11 +62,13 @@ static void init_threads(struct buffer *buffer)
     pthread_mutex_init(&buffer->queue_lock, NULL);
     pthread_mutex_init(&buffer->state_lock, NULL);
     pthread_mutex_init(&buffer->hook_lock, NULL);
+    buffer_recent_init(&buffer->recent);
 }
 
 static void free_buffer(struct buffer *buffer)
 {
     buffer_store_close(buffer);
+    buffer_recent_fini(&buffer->recent);
     if (buffer->lock_fd >= 0)
         close(buffer->lock_fd);
     pthread_cond_destroy(&buffer->queue_filled);

@@ -204,6 +204,8 @@ static int read_blob(struct buffer_reader *reader, int64_t row_id, struct buf *o
 int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct buf *out)
 {
     size_t before = out->len;
+    if (buffer_recent_copy(&reader->buffer->recent, row_id, out) == 0)
+        return 0;
     sqlite3_stmt *head = bind(reader, CRC, "i", row_id);
     enter(reader);
     int err = buffer_sql_row(head);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/buffer.h"
+#include "base/buffer_recent.h"
 #include "base/buffer_sql.h"
 
 /* Every statement of the writer, prepared once. */
@@ -163,6 +164,7 @@ struct buffer {
     pthread_mutex_t state_lock;
     struct buffer_state state;
     struct buffer_reader *readers; /* under state_lock */
+    struct buffer_recent recent;
     pthread_t thread;
     pthread_mutex_t queue_lock; /* of the four below */
     pthread_cond_t queue_filled;

@@ -113,7 +113,11 @@ static int on_sync(sqlite3_file *base, int flags)
 {
     int code = write_held(file_of(base));
     drop_held(file_of(base));
-    return code != SQLITE_OK ? code : real_of(base)->pMethods->xSync(real_of(base), flags);
+    if (code == SQLITE_OK)
+        code = real_of(base)->pMethods->xSync(real_of(base), flags);
+    if (file_of(base)->direct >= 0)
+        posix_fadvise(file_of(base)->direct, 0, 0, POSIX_FADV_DONTNEED);
+    return code;
 }
 
 static int on_truncate(sqlite3_file *base, sqlite3_int64 size)

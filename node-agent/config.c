@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node-agent/collector_flags.h"
+
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 #define KIB INT64_C(1024)
@@ -85,6 +87,8 @@ static const struct conf_option logs_options[] = {
     {0},
 };
 
+static const char *const acks[] = {"committed", "queued", NULL};
+
 static const struct conf_option otlp_options[] = {
     {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "true", .help = "Receive OTLP."},
     {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
@@ -95,6 +99,12 @@ static const struct conf_option otlp_options[] = {
      .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
     {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
      .help = "Larger requests are answered 413."},
+    {"ack", CONF_ENUM, AT(otlp.ack) - AT(otlp), "committed", .names = acks,
+     .help = "When a request is answered: when a gateway has committed it, or when it is queued in memory, "
+             "so that "
+             "an application never waits; what is queued is lost when the agent ends abruptly."},
+    {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
+     .help = "Put the sending pod's k8s.* attributes on each resource that does not have them."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
      .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
              "RetryInfo."},
@@ -108,7 +118,8 @@ static const struct conf_option queue_options[] = {
     {"metrics_bytes", CONF_SIZE, AT(queue.metrics_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
      .help = "Samples waiting for the gateway; past it the oldest are dropped and counted."},
     {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
-     .help = "OTLP requests waiting for the gateway; past it senders are answered 503."},
+     .help = "OTLP requests of all signals waiting for the gateway; past it, or when one signal has half of "
+             "it, senders are answered 503."},
     {0},
 };
 
@@ -149,7 +160,7 @@ const struct conf_option agent_options[] = {
     {"labels", CONF_MAP, AT(labels),
      .help = "Labels put on every series, stream and resource, for example cluster."},
     {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
-     .help = "Where offsets are kept."},
+     .help = "Where offsets are kept, and the lock that one agent of a node holds at a time."},
     {"control_socket", CONF_STRING, AT(control_socket), "",
      .help = "Socket for the command logs; when empty control.sock in the state folder, or a socket in "
              "/dev/shm where that cannot be written."},
@@ -192,6 +203,11 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
                    "%s: gateway.addresses: required; for example [\"tcp://tributary-gateway:9610\"]\n", path);
         conf_free(memory);
         return -EINVAL;
+    }
+    err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
+    if (err < 0) {
+        conf_free(memory);
+        return err;
     }
     if (!config->node[0])
         config->node = host_name();

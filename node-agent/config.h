@@ -21,6 +21,9 @@ struct agent_scrape_config { /* Prometheus' scrape_config */
     struct conf_list static_configs;       /* of struct agent_static_config */
 };
 
+/* When an OTLP request is answered. */
+enum agent_ack { AGENT_ACK_COMMITTED, AGENT_ACK_QUEUED };
+
 struct agent_config {
     const char *node;       /* node_name; the host name when "" in the file */
     struct conf_map labels; /* put on every series, stream and resource */
@@ -53,6 +56,8 @@ struct agent_config {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
         int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
+        int ack; /* enum agent_ack */
+        bool kubernetes_attributes;
     } otlp;
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */

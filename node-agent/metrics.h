@@ -61,6 +61,13 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
       "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
+    /* the program */                                                                                        \
+    X(WAITING, "tributary_agent_waiting", STATS_GAUGE, 1,                                                    \
+      "1 while another agent of this node holds the lock of the state folder.")                              \
+    X(CONFIG_WRONG, "tributary_agent_config_wrong", STATS_GAUGE, 1,                                          \
+      "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(CONFIG_LOADED, "tributary_agent_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                   \
+      "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_agent_loop_lag_seconds", STATS_GAUGE, 1e-9,                                       \
       "How late the event loop's last tick was.")

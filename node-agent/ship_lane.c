@@ -81,7 +81,7 @@ static void send_resume(struct lane *lane)
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_config(lane->ship)->node);
+    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);
@@ -170,12 +170,16 @@ static void take_draining(struct lane *lane, const char *next_buffer_id)
     ship_lane_drained(lane->ship);
 }
 
-/* What went with a buffer: counted for what has no second copy; logs are read again. */
+/* What went with a buffer is counted. */
 static void forget_undelivered(struct lane *lane)
 {
-    uint64_t records = undelivered_take(&lane->undelivered);
-    if (lane->signal != TELEMETRY_LOGS)
-        stats_add(lane->cells.lost, (int64_t)records);
+    stats_add(lane->cells.lost, (int64_t)undelivered_take(&lane->undelivered));
+}
+
+/* Records without a second copy; lines of files are read again. */
+static uint64_t count_unique(const struct batch *batch)
+{
+    return batch->source_count ? 0 : batch->records;
 }
 
 /* Another buffer than the one that this lane's batches went to. */
@@ -260,7 +264,7 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
     lane->missing = reply->missing_seqs;
     lane->acknowledged_seq = batch->seq;
     lane->fenced = 0;
-    undelivered_add(&lane->undelivered, batch->seq, batch->records);
+    undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
     undelivered_settle(&lane->undelivered, reply->delivered_seq);
     if (lane->source.committed)
         lane->source.committed(lane->source.ctx, batch, reply);

@@ -1,4 +1,4 @@
-#include "node-agent/otlp_queue.h"
+#include "base/otlp_queue.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,7 @@
-#include "node-agent/otlp_answer.h"
+#include "base/otlp_answer.h"
 
 #include <stdio.h>
 #include <strings.h>
-
-#include "node-agent/metrics.h"
 
 enum { STATUS_BYTES = 8192, RETRY_MS = 1000 };
 
@@ -16,9 +14,8 @@ static bool is_type(const char *header, const char *type)
     return strncasecmp(header, type, len) == 0 && strchr("; \t", header[len]);
 }
 
-enum otlp_form otlp_form_of(const struct http_request *request)
+static enum otlp_form form_of(const char *header)
 {
-    const char *header = http_request_header(request, "content-type");
     if (!header)
         return OTLP_UNKNOWN;
     if (is_type(header, protobuf_type))
@@ -30,30 +27,23 @@ enum otlp_form otlp_form_of(const struct http_request *request)
     return OTLP_UNKNOWN;
 }
 
-void otlp_count_answer(struct stats *stats, enum telemetry signal, const char *code)
+enum otlp_form otlp_form_of(const struct http_request *request)
 {
-    stats_add(stats_cell(stats, AGENT_OTLP_REQUESTS, telemetry_name(signal), code), 1);
-}
-
-static void count_status(struct stats *stats, enum telemetry signal, int status)
-{
-    char code[8];
-    snprintf(code, sizeof code, "%d", status);
-    otlp_count_answer(stats, signal, code);
+    return form_of(http_request_header(request, "content-type"));
 }
 
 /* An empty Export...ServiceResponse has no bytes. */
-void otlp_answer_success(struct stats *stats, enum telemetry signal, struct http_request *request)
+void otlp_answer_success(struct http_request *request, char ret_code[OTLP_CODE_BYTES])
 {
     static const uint8_t empty_frame[GRPC_FRAME_BYTES];
     enum otlp_form form = otlp_form_of(request);
     if (form == OTLP_GRPC) {
-        otlp_count_answer(stats, signal, grpc_code_name(GRPC_OK));
+        snprintf(ret_code, OTLP_CODE_BYTES, "%s", grpc_code_name(GRPC_OK));
         http_answer_trailers(request, 200, NULL, grpc_type, (struct bytes){empty_frame, sizeof empty_frame},
                              "grpc-status: 0\r\n");
         return;
     }
-    count_status(stats, signal, 200);
+    snprintf(ret_code, OTLP_CODE_BYTES, "200");
     if (form == OTLP_JSON)
         http_answer(request, 200, NULL, json_type, bytes_of_string("{}"));
     else
@@ -91,23 +81,39 @@ static void put_json_status(struct buf *body, int code, const char *message)
     buf_append_string(body, "\"}");
 }
 
-void otlp_answer_failure(struct stats *stats, enum telemetry signal, struct http_request *request, int status,
-                         const char *message)
+/* A google.rpc.Status as the request's own encoding has it; its content type. */
+static const char *put_status(enum otlp_form form, int status, const char *message, struct buf *body)
+{
+    if (form == OTLP_JSON)
+        put_json_status(body, (int)code_of(status), message);
+    else
+        grpc_put_details(body, code_of(status), message, 0);
+    return form == OTLP_JSON ? json_type : protobuf_type;
+}
+
+const char *otlp_answer_refusal(const char *content_type, int status, const char *text, struct buf *body)
+{
+    char message[160];
+    enum otlp_form form = form_of(content_type);
+    if (form != OTLP_JSON && form != OTLP_PROTOBUF)
+        return NULL;
+    snprintf(message, sizeof message, "%.*s", (int)strcspn(text, "\n"), text);
+    return put_status(form, status, message, body);
+}
+
+void otlp_answer_failure(struct http_request *request, int status, const char *message,
+                         char ret_code[OTLP_CODE_BYTES])
 {
     enum otlp_form form = otlp_form_of(request);
     struct buf body;
     if (form == OTLP_GRPC && http_request_is_http2(request)) {
-        otlp_count_answer(stats, signal, grpc_code_name(code_of(status)));
+        snprintf(ret_code, OTLP_CODE_BYTES, "%s", grpc_code_name(code_of(status)));
         fail_grpc(request, status, message);
         return;
     }
     buf_init(&body, STATUS_BYTES);
-    count_status(stats, signal, status);
-    if (form == OTLP_JSON)
-        put_json_status(&body, (int)code_of(status), message);
-    else
-        grpc_put_details(&body, code_of(status), message, 0);
-    http_answer(request, status, status == 503 ? "Retry-After: 1\r\n" : NULL,
-                form == OTLP_JSON ? json_type : protobuf_type, buf_bytes(&body));
+    snprintf(ret_code, OTLP_CODE_BYTES, "%d", status);
+    const char *type = put_status(form, status, message, &body);
+    http_answer(request, status, status == 503 ? "Retry-After: 1\r\n" : NULL, type, buf_bytes(&body));
     buf_fini(&body);
 }

@@ -3,8 +3,8 @@
  * Concatenated requests are one request, because all their top-level fields are repeated ones: a batch is the
  * waiting requests' bytes one after the other, compressed once.
  */
-#ifndef NODE_AGENT_OTLP_QUEUE_H
-#define NODE_AGENT_OTLP_QUEUE_H
+#ifndef BASE_OTLP_QUEUE_H
+#define BASE_OTLP_QUEUE_H
 
 #include "base/batch.h"
 #include "base/otlp_walk.h"
