@@ -115,6 +115,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
     scrape_set_targets(agent->scrape, assignment);
     if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
         log_warn("the senders of OTLP are not known: too many pods", NULL);
+    if (agent->logs)
+        logs_set_pods(agent->logs, assignment);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
