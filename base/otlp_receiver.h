@@ -58,9 +58,14 @@ struct otlp_receiver;
 int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
                       struct otlp_receiver **ret_receiver);
 
+<<<<<<< HEAD
+/* otlp_receiver_seal: what waits of the signal as a batch without its number; one of a signal at a time. 0
+ * with *ret_batch (the caller owns it; what became of it is to be told), or -EAGAIN: nothing to seal now. */
+=======
 /* otlp_receiver_seal: what waits of the signal as a batch of origin without its number; one of a signal at a
  * time. 0 with *ret_batch (the caller owns it; what became of it is to be told), or -EAGAIN: nothing to seal
  * now. */
+>>>>>>> main
 int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, const char *origin,
                        struct batch **ret_batch);
 
