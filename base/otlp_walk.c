@@ -240,20 +240,74 @@ static int put(struct buf *out, const uint8_t *begin, const uint8_t *end)
     return buf_append(out, begin, (size_t)(end - begin));
 }
 
-/* Copies one resource_x message: before its resource, the resource with attributes, what follows. */
-static int copy_resource(struct bytes message, struct bytes attributes, struct buf *out)
+/* The first field of that number. */
+static struct bytes find_bytes(struct bytes message, uint32_t number)
 {
+    struct pb_field field;
+    while (next_field(&message, &field) > 0)
+        if (field.number == number && field.type == PB_LEN)
+            return field.bytes;
+    return (struct bytes){0};
+}
+
+static bool has_attribute(struct bytes resource, struct bytes name)
+{
+    struct pb_field field;
+    while (next_field(&resource, &field) > 0)
+        if (field.number == RESOURCE_ATTRIBUTES && field.type == PB_LEN &&
+            bytes_equal(find_bytes(field.bytes, ATTRIBUTE_KEY), name))
+            return true;
+    return false;
+}
+
+/* The next of the attributes whose name the resource does not have. */
+static bool next_missing(struct bytes *attributes, struct bytes resource, struct bytes *ret_whole)
+{
+    struct pb_field field;
+    while (pb_next(attributes, &field) > 0) {
+        *ret_whole = field.whole;
+        if (field.type != PB_LEN || !has_attribute(resource, find_bytes(field.bytes, ATTRIBUTE_KEY)))
+            return true;
+    }
+    return false;
+}
+
+static size_t measure_missing(struct bytes attributes, struct bytes resource)
+{
+    struct bytes whole;
+    size_t len = 0;
+    while (next_missing(&attributes, resource, &whole))
+        len += whole.len;
+    return len;
+}
+
+static int put_missing(struct bytes attributes, struct bytes resource, struct buf *out)
+{
+    struct bytes whole;
+    int err = 0;
+    while (!err && next_missing(&attributes, resource, &whole))
+        err = buf_append(out, whole.ptr, whole.len);
+    return err;
+}
+
+/* Copies one resource_x message: before its resource, the resource with attributes, what follows. */
+static int copy_resource(const struct pb_field *field, struct bytes attributes, struct buf *out)
+{
+    struct bytes message = field->bytes;
     struct pb_field old;
     int err = find_resource(message, &old);
     if (err < 0)
         return err;
+    size_t added = measure_missing(attributes, old.bytes);
+    if (!added)
+        return buf_append(out, field->whole.ptr, field->whole.len);
     const uint8_t *end = message.ptr + message.len;
-    size_t inner = old.bytes.len + attributes.len;
+    size_t inner = old.bytes.len + added;
     size_t outer = message.len - old.whole.len + 1 + pb_varint_size(inner) + inner;
     if ((err = put_head(out, REQUEST_RESOURCES, outer)) < 0 ||
         (err = put(out, message.ptr, old.whole.ptr)) < 0 || (err = put_head(out, RESOURCE, inner)) < 0 ||
         (err = buf_append(out, old.bytes.ptr, old.bytes.len)) < 0 ||
-        (err = buf_append(out, attributes.ptr, attributes.len)) < 0)
+        (err = put_missing(attributes, old.bytes, out)) < 0)
         return err;
     return put(out, old.whole.ptr + old.whole.len, end);
 }
@@ -271,7 +325,7 @@ int otlp_add_resource_attributes(struct bytes request, struct bytes attributes, 
         else if (field.type != PB_LEN)
             failed = -EBADMSG;
         else
-            failed = copy_resource(field.bytes, attributes, out);
+            failed = copy_resource(&field, attributes, out);
     }
     if (failed)
         out->len = began;

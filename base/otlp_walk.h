@@ -25,9 +25,10 @@ int otlp_walk(struct bytes request, enum telemetry signal, struct otlp_count *re
  * otlp_add_resource_attributes. 0, or the error of buf_reserve. */
 int otlp_put_attribute(struct buf *attributes, const char *name, const char *value);
 
-/* otlp_add_resource_attributes: appends to out the request with attributes at the end of each resource; where
- * there is no resource, one is added. Lengths that enclose them are rewritten; all else is copied byte for
- * byte. 0, -EBADMSG (then out is unchanged), -EMSGSIZE past out's limit, -ENOMEM. */
+/* otlp_add_resource_attributes: appends to out the request with attributes at the end of each resource, but
+ * for those whose name the resource has already; where there is no resource, one is added. Lengths that
+ * enclose them are rewritten; all else is copied byte for byte. 0, -EBADMSG (then out is unchanged),
+ * -EMSGSIZE past out's limit, -ENOMEM. */
 int otlp_add_resource_attributes(struct bytes request, struct bytes attributes, struct buf *out);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "base/buffer.h"
 #include "gateway/config.h"
-#include "gateway/control.h"
+#include "base/control.h"
 #include "gateway/job.h"
 
 struct refused;

@@ -17,8 +17,8 @@
 #define GATEWAY_REPLAY_H
 
 #include "base/buffer.h"
+#include "base/control.h"
 #include "gateway/config.h"
-#include "gateway/control.h"
 #include "gateway/job.h"
 
 struct replay;

@@ -102,9 +102,8 @@ static void set_unknown(struct replay_window *window, const char *why)
     snprintf(window->words, sizeof window->words, "%s", why);
 }
 
-static void read_prometheus(struct sender *sender, struct replay_window *ret_window)
+static void read_prometheus(struct sender *sender, const char *suffix, struct replay_window *ret_window)
 {
-    static const char suffix[] = "/api/v1/write";
     struct buf config, tsdb;
     char error[SENDER_MAX_ERROR] = "its answers are not Prometheus'";
     buf_init(&config, MOST_ANSWER);
@@ -117,28 +116,36 @@ static void read_prometheus(struct sender *sender, struct replay_window *ret_win
     buf_fini(&tsdb);
 }
 
-static void read_loki(struct sender *sender, int64_t now_ns, struct replay_window *ret_window)
+static void read_loki(struct sender *sender, const char *suffix, int64_t now_ns,
+                      struct replay_window *ret_window)
 {
     struct buf config;
     char error[SENDER_MAX_ERROR] = "its answer is not Loki's";
     buf_init(&config, MOST_ANSWER);
-    if (sender_get(sender, "/loki/api/v1/push", "/config", &config, error) < 0 ||
+    if (sender_get(sender, suffix, "/config", &config, error) < 0 ||
         replay_window_of_loki(buf_bytes(&config), now_ns, ret_window) < 0)
         set_unknown(ret_window, error);
     buf_fini(&config);
 }
 
-void replay_window_read(struct sender *sender, enum backend_kind kind, int64_t now_ns,
+void replay_window_read(struct sender *sender, enum backend_kind kind, enum telemetry signal, int64_t now_ns,
                         struct replay_window *ret_window)
 {
     switch (kind) {
     case BACKEND_REMOTE_WRITE:
-        read_prometheus(sender, ret_window);
+        read_prometheus(sender, "/api/v1/write", ret_window);
         return;
     case BACKEND_LOKI:
-        read_loki(sender, now_ns, ret_window);
+        read_loki(sender, "/loki/api/v1/push", now_ns, ret_window);
+        return;
+    case BACKEND_OTLP_PLAIN:
+        if (signal == TELEMETRY_METRICS)
+            read_prometheus(sender, "/api/v1/otlp/v1/metrics", ret_window);
+        else
+            read_loki(sender, "/otlp/v1/logs", now_ns, ret_window);
         return;
     case BACKEND_OTLP_HTTP:
+    case BACKEND_OTLP_GRPC:
         *ret_window = (struct replay_window){INT64_MIN, INT64_MIN, true, "no limit"};
         return;
     }

@@ -9,6 +9,7 @@
 #ifndef GATEWAY_REPLAY_WINDOW_H
 #define GATEWAY_REPLAY_WINDOW_H
 
+#include "base/batch.h"
 #include "gateway/sender.h"
 
 struct replay_window {
@@ -23,7 +24,7 @@ int replay_window_of_prometheus(struct bytes config, struct bytes tsdb, struct r
 int replay_window_of_loki(struct bytes config, int64_t now_ns, struct replay_window *ret_window);
 
 /* replay_window_read: asks the backend; waits for its answers. */
-void replay_window_read(struct sender *sender, enum backend_kind kind, int64_t now_ns,
+void replay_window_read(struct sender *sender, enum backend_kind kind, enum telemetry signal, int64_t now_ns,
                         struct replay_window *ret_window);
 
 #endif

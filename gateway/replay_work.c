@@ -125,7 +125,7 @@ static int begin(struct replay_work *work, struct buf *out)
         int64_t newest = buffer_newest(work->buffer, slot);
         work->newest = newest > work->newest ? newest : work->newest;
     }
-    replay_window_read(work->repost.sender, work->repost.kind, clock_wall_ns(), &window);
+    replay_window_read(work->repost.sender, work->repost.kind, work->signal, clock_wall_ns(), &window);
     work->ask.refused_before_ns = window.refused_before_ns;
     work->ask.doubtful_before_ns = window.doubtful_before_ns;
     record_print_time(work->ask.from_ns, from);

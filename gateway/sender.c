@@ -163,7 +163,7 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
 static int add_kind(struct curl_slist **list, enum backend_kind kind)
 {
     int err = add_header(list, "Content-Type", "application/x-protobuf");
-    if (err == 0 && kind != BACKEND_LOKI)
+    if (err == 0 && kind != BACKEND_LOKI && kind != BACKEND_OTLP_PLAIN)
         err = add_header(list, "Content-Encoding", "snappy");
     if (err == 0 && kind == BACKEND_REMOTE_WRITE)
         err = add_header(list, "X-Prometheus-Remote-Write-Version", "0.1.0");

@@ -13,7 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/loop.h"
-#include "gateway/control.h"
+#include "base/control.h"
 
 enum { TAP_HEARTBEAT_MS = 10000, TAP_QUEUED_BYTES = 1 << 20, TAP_MAX_TAPS = 16 };
 

@@ -9,12 +9,15 @@
 
 struct node_metrics {
     struct collector_set set;
+    struct exposition_writer *writer; /* owned */
 };
 
 void node_metrics_free(struct node_metrics *metrics)
 {
-    if (metrics)
-        collector_set_stop(&metrics->set);
+    if (!metrics)
+        return;
+    collector_set_stop(&metrics->set);
+    exposition_writer_free(metrics->writer);
     free(metrics);
 }
 
@@ -26,6 +29,8 @@ int node_metrics_new(const struct agent_config *config, struct buf *errors, stru
     struct node_metrics *metrics = calloc(1, sizeof *metrics);
     if (!metrics)
         return -ENOMEM;
+    metrics->writer = exposition_writer_new();
+    err = metrics->writer ? 0 : -ENOMEM;
     for (const struct collector *const *c = collectors; *c && err == 0; c++) {
         if (!collector_flags_is_chosen(config, *c))
             continue;
@@ -43,15 +48,10 @@ int node_metrics_new(const struct agent_config *config, struct buf *errors, stru
 int node_metrics_write(struct node_metrics *metrics, void (*extra)(struct metric_sink *sink, void *ctx),
                        void *ctx, struct buf *out)
 {
-    struct exposition_writer *writer = exposition_writer_new();
-    if (!writer)
-        return -ENOMEM;
-    collector_set_run(&metrics->set, exposition_writer_sink(writer));
+    collector_set_run(&metrics->set, exposition_writer_sink(metrics->writer));
     if (extra)
-        extra(exposition_writer_sink(writer), ctx);
-    int err = exposition_writer_finish(writer, out);
-    exposition_writer_free(writer);
-    return err;
+        extra(exposition_writer_sink(metrics->writer), ctx);
+    return exposition_writer_finish(metrics->writer, out);
 }
 
 int node_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors)

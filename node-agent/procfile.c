@@ -8,7 +8,7 @@
 
 #include "node-agent/text.h"
 
-enum { FIRST_READ = 4096 };
+enum { FIRST_READ = 8192, PAGE_BYTES = 4096, WHOLE_RECORD = PAGE_BYTES / 2 };
 
 struct procfile *procfile_new(const char *folder, const char *name)
 {
@@ -19,6 +19,14 @@ struct procfile *procfile_new(const char *folder, const char *name)
     }
     file->fd = -1;
     buf_init(&file->text, PROCFILE_BYTES);
+    return file;
+}
+
+struct procfile *procfile_new_long(const char *folder, const char *name)
+{
+    struct procfile *file = procfile_new(folder, name);
+    if (file)
+        file->long_lines = true;
     return file;
 }
 
@@ -57,6 +65,8 @@ static int read_all(struct procfile *file)
         if (n < 0 && errno != EINTR)
             return -errno;
         text->len += n > 0 ? (size_t)n : 0;
+        if (n > 0 && n <= WHOLE_RECORD && (size_t)n == text->len && !file->long_lines)
+            return 0;
     }
 }
 

@@ -12,15 +12,21 @@ enum { PROCFILE_BYTES = 4 * 1024 * 1024 }; /* longer files are an error */
 struct procfile {
     char *path; /* owned */
     int fd;     /* -1: not open */
+    bool long_lines;
     struct buf text;
 };
 
 /* procfile_new: for the file folder/name; opens nothing yet. NULL when memory is out. */
 struct procfile *procfile_new(const char *folder, const char *name);
+struct procfile *procfile_new_long(const char *folder, const char *name); /* with long_lines */
 void procfile_free(struct procfile *file);
 
 /* procfile_read: its whole content, borrowed until the next read. Opens it again where reading fails. 0, or a
- * negative errno (-EMSGSIZE past PROCFILE_BYTES). */
+ * negative errno (-EMSGSIZE past PROCFILE_BYTES).
+ *
+ * The kernel writes these files record by record into a page, and a read ends early only where the next
+ * record did not fit any more: one that leaves half a page free was the whole, unless a line may be longer
+ * than that, which long_lines says; such a file is read until nothing more comes. */
 int procfile_read(struct procfile *file, struct bytes *ret_text);
 
 /* Several of them, as a collector's state: an array in the order of the names, NULL ends. */

@@ -31,6 +31,11 @@ static void wait_and_retry(struct lane *lane, int64_t wait_ms)
     enter(lane, SHIP_BACKOFF, wait_ms);
 }
 
+static void note_trouble(struct lane *lane, const char *what, const char *reason)
+{
+    snprintf(lane->trouble, sizeof lane->trouble, "%s%s%s", what, reason[0] ? ": " : "", reason);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct lane *lane = timer->data;
@@ -76,7 +81,7 @@ static void send_resume(struct lane *lane)
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_config(lane->ship)->node);
+    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);
@@ -222,6 +227,7 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
         take_draining(lane, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
+        note_trouble(lane, "the gateway is busy", reply->reason);
         wait_and_retry(lane, reply->retry_after_ms);
         return;
     case WIRE_UNKNOWN:
@@ -230,6 +236,7 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
         break;
     }
     char quoted[256];
+    note_trouble(lane, "the gateway does not resume", reply->reason);
     log_warn("ship: the gateway does not resume", "signal=%s answer=%d reason=%s",
              telemetry_name(lane->signal), (int)reply->answer,
              log_quote(reply->reason, quoted, sizeof quoted));
@@ -246,6 +253,7 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
         return;
     }
     const struct batch *batch = lane->batch;
+    lane->trouble[0] = '\0';
     stats_add(lane->cells.committed_batches, 1);
     stats_add(lane->cells.committed_records, (int64_t)batch->records);
     stats_add(lane->cells.committed_bytes, (int64_t)batch->payload.len);
@@ -272,6 +280,7 @@ static void take_refused(struct lane *lane, const struct wire_reply *reply)
     unsigned held;
     char quoted[512];
     stats_add(lane->cells.refused, (int64_t)lane->batch->records);
+    note_trouble(lane, "the gateway refused a batch", reply->reason);
     if (log_limit_pass(&limit, 10, &held))
         log_warn("ship: the gateway refused a batch",
                  "signal=%s seq=%llu records=%llu reason=%s held_back=%u", telemetry_name(lane->signal),
@@ -291,6 +300,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_committed(lane, reply);
         return;
     case WIRE_BUSY:
+        note_trouble(lane, "the gateway is busy", reply->reason);
         wait_and_retry(lane, reply->retry_after_ms);
         return;
     case WIRE_REFUSED:
@@ -318,6 +328,7 @@ static void take_unreadable(struct lane *lane, struct bytes frame, int err)
     struct wire_reply reply = {0};
     char quoted[512];
     bool is_refusal = wire_decode_reply(frame, &reply) == 0 && reply.answer == WIRE_REFUSED;
+    note_trouble(lane, "no agreement with the gateway", reply.reason);
     log_warn("ship: no agreement with the gateway", "signal=%s error=%d reason=%s",
              telemetry_name(lane->signal), err, log_quote(reply.reason, quoted, sizeof quoted));
     if (is_refusal)

@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536 };
@@ -29,17 +27,14 @@ static bool is_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* The content from the file's start, without blanks around it. */
-static int read_from(int fd, char *storage, size_t size)
+/* Such files give all they have at once. */
+int sysfs_read(int fd, char *storage, size_t size)
 {
-    size_t len = 0, begin = 0;
-    ssize_t n = 1;
-    while (n > 0 && len < size - 1) {
-        n = pread(fd, storage + len, size - 1 - len, (off_t)len);
-        len += n > 0 ? (size_t)n : 0;
-    }
+    size_t begin = 0;
+    ssize_t n = pread(fd, storage, size - 1, 0);
     if (n < 0)
         return -errno;
+    size_t len = (size_t)n;
     while (len > 0 && is_blank(storage[len - 1]))
         len--;
     while (begin < len && is_blank(storage[begin]))
@@ -54,12 +49,12 @@ static int read_word(const char *path, char *storage, size_t size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = read_from(fd, storage, size);
+    int err = sysfs_read(fd, storage, size);
     close(fd);
     return err;
 }
 
-static int parse_i64(const char *word, int64_t *ret_value)
+int sysfs_parse_i64(const char *word, int64_t *ret_value)
 {
     const char *digits = *word == '-' ? word + 1 : word;
     char *end;
@@ -97,7 +92,7 @@ int sysfs_i64(int64_t *ret_value, const char *format, ...)
     char word[NUMBER_BYTES];
     MAKE_PATH(path, format);
     int err = read_word(path, word, sizeof word);
-    return err < 0 ? err : parse_i64(word, ret_value);
+    return err < 0 ? err : sysfs_parse_i64(word, ret_value);
 }
 
 int sysfs_double(double *ret_value, const char *format, ...)
@@ -112,76 +107,6 @@ int sysfs_double(double *ret_value, const char *format, ...)
         return -EINVAL;
     *ret_value = value;
     return 0;
-}
-
-/* ---- kept files ---- */
-
-struct sysfs_kept {
-    size_t count;
-    struct slot {   /* by the path's hash; a newcomer replaces who is there */
-        char *path; /* owned; NULL: free */
-        int fd;
-    } slots[];
-};
-
-struct sysfs_kept *sysfs_kept_new(size_t slots)
-{
-    struct sysfs_kept *kept = calloc(1, sizeof *kept + slots * sizeof kept->slots[0]);
-    if (kept)
-        kept->count = slots;
-    return kept;
-}
-
-static void drop(struct slot *slot)
-{
-    if (slot->path)
-        close(slot->fd);
-    free(slot->path);
-    slot->path = NULL;
-}
-
-void sysfs_kept_free(struct sysfs_kept *kept)
-{
-    for (size_t i = 0; kept && i < kept->count; i++)
-        drop(&kept->slots[i]);
-    free(kept);
-}
-
-static void keep(struct slot *slot, const char *path, int fd)
-{
-    struct statfs s;
-    drop(slot);
-    if (fstatfs(fd, &s) < 0 || s.f_type != SYSFS_MAGIC || !(slot->path = strdup(path)))
-        close(fd);
-    else
-        slot->fd = fd;
-}
-
-int sysfs_kept_word(struct sysfs_kept *kept, const char *path, char *storage, size_t size)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (const char *c = path; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    struct slot *slot = &kept->slots[(hash >> 20) % kept->count];
-    if (slot->path && strcmp(slot->path, path) == 0) {
-        int err = read_from(slot->fd, storage, size);
-        if (err != -ENODEV)
-            return err;
-        drop(slot);
-    }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = read_from(fd, storage, size);
-    keep(slot, path, fd);
-    return err;
-}
-
-int sysfs_kept_i64(struct sysfs_kept *kept, const char *path, int64_t *ret_value)
-{
-    char word[NUMBER_BYTES];
-    int err = sysfs_kept_word(kept, path, word, sizeof word);
-    return err < 0 ? err : parse_i64(word, ret_value);
 }
 
 /* ---- folders ---- */

@@ -18,15 +18,11 @@ int sysfs_u64(uint64_t *ret_value, const char *format, ...) __attribute__((forma
 int sysfs_i64(int64_t *ret_value, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int sysfs_double(double *ret_value, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Files of sysfs that are read again and again: opened once, read from their start each time, and opened anew
- * when their device has gone (ENODEV). At most slots are open; files elsewhere are not kept. */
-struct sysfs_kept;
-struct sysfs_kept *sysfs_kept_new(size_t slots); /* NULL: memory is out */
-void sysfs_kept_free(struct sysfs_kept *kept);   /* NULL is fine */
+/* sysfs_read: the content of an open file, from its start, as sysfs_word. */
+int sysfs_read(int fd, char *storage, size_t size);
 
-/* sysfs_kept_word, sysfs_kept_i64: sysfs_word and sysfs_i64 of the file at path. */
-int sysfs_kept_word(struct sysfs_kept *kept, const char *path, char *storage, size_t size);
-int sysfs_kept_i64(struct sysfs_kept *kept, const char *path, int64_t *ret_value);
+/* sysfs_parse_i64: a word as a number. 0 or -EINVAL. */
+int sysfs_parse_i64(const char *word, int64_t *ret_value);
 
 /* The names in a folder, sorted as bytes, without those that begin with a dot. */
 struct sysfs_names {

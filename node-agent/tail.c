@@ -2,12 +2,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "node-agent/hostpath.h"
 #include "node-agent/podpath.h"
 #include "node-agent/tail_set.h"
 #include "node-agent/tail_watch.h"
@@ -38,9 +41,16 @@ struct tail {
 static void watch_link(struct folder *folder, const char *path)
 {
     struct stat st;
+    char target[32];
     int wd;
-    if (folder->tail->watch && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-        tail_watch_add(folder->tail->watch, path, true, folder, &wd);
+    if (!folder->tail->watch || lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+        return;
+    int fd = hostpath_open(folder->tail->options.host_root, path, O_PATH);
+    if (fd < 0)
+        return;
+    snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
+    tail_watch_add(folder->tail->watch, target, true, folder, &wd);
+    close(fd);
 }
 
 static void see_zipped(struct folder *folder, const char *name)
@@ -63,7 +73,8 @@ static bool see_file(struct folder *folder, const char *name)
         return false;
     if (parsed.zipped)
         return true;
-    if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path || stat(path, &st) < 0)
+    if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path ||
+        hostpath_stat(folder->tail->options.host_root, path, &st) < 0)
         return false;
     if (!parsed.rotated)
         watch_link(folder, path);
@@ -319,6 +330,12 @@ struct tail_log **tail_logs(struct tail *t, size_t *ret_count)
 {
     *ret_count = t->set.count;
     return t->set.logs;
+}
+
+void tail_descriptors(const struct tail *t, size_t *ret_open, size_t *ret_max)
+{
+    *ret_open = t->set.open_files;
+    *ret_max = t->options.max_files;
 }
 
 bool tail_has_dirty(const struct tail *t)

@@ -20,6 +20,7 @@ struct tail;
 
 struct tail_options {
     const char *root;              /* borrowed */
+    const char *host_root;         /* borrowed; where links that lead nowhere are looked up: hostpath.h */
     const struct conf_map *labels; /* borrowed */
     size_t max_line, max_files;
     int64_t rescan_ms, linger_ns; /* linger: a rotated file unchanged for so long gets no more lines */
@@ -43,6 +44,9 @@ void tail_set_linger(struct tail *tail, int64_t linger_ns);
 
 /* tail_logs: all logs, borrowed until the next rescan. */
 struct tail_log **tail_logs(struct tail *tail, size_t *ret_count);
+
+/* tail_descriptors: how many log files are open, and how many may be. */
+void tail_descriptors(const struct tail *tail, size_t *ret_open, size_t *ret_max);
 
 /* tail_has_dirty: whether a log may have something to read. */
 bool tail_has_dirty(const struct tail *tail);

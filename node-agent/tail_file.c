@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "node-agent/gunzip.h"
+#include "node-agent/hostpath.h"
 #include "node-agent/podpath.h"
 
 enum {
@@ -18,14 +19,13 @@ enum {
     MAX_SUFFIX = 64
 }; /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
 
-static int open_at(const char *folder, const char *name, bool zipped)
+static int open_at(const char *host_root, const char *folder, const char *name, bool zipped)
 {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s%s", folder, name, zipped ? PODPATH_ZIPPED : "") >=
         (int)sizeof path)
         return -ENAMETOOLONG;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    return hostpath_open(host_root, path, O_RDONLY);
 }
 
 static ssize_t read_head(int fd, uint8_t head[TAIL_HEAD])
@@ -49,7 +49,7 @@ static void forget_positions(struct tail_file *file)
 {
     file->pos = file->scanned = file->told_base = 0;
     for (int i = 0; i < CRI_STREAMS; i++) {
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
 }
@@ -85,9 +85,10 @@ static int init(struct tail_file *file, const char *name)
     return err < 0 ? err : check_head(file);
 }
 
-int tail_file_open(const char *folder, const char *name, bool zipped, struct tail_file **ret_file)
+int tail_file_open(const char *folder, const char *name, bool zipped, const char *host_root,
+                   struct tail_file **ret_file)
 {
-    int fd = open_at(folder, name, zipped);
+    int fd = open_at(host_root, folder, name, zipped);
     if (fd < 0)
         return fd;
     struct tail_file *file = calloc(1, sizeof *file);
@@ -96,6 +97,7 @@ int tail_file_open(const char *folder, const char *name, bool zipped, struct tai
         return -ENOMEM;
     }
     file->fd = fd;
+    file->host_root = host_root;
     file->zipped = file->inflate = zipped;
     int err = init(file, name);
     if (err < 0) {
@@ -167,7 +169,7 @@ void tail_file_close(struct tail_file *file)
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name)
 {
     uint8_t head[TAIL_HEAD];
-    int fd = open_at(folder, name, false);
+    int fd = open_at(file->host_root, folder, name, false);
     if (fd < 0)
         return false;
     ssize_t n = read_head(fd, head);
@@ -180,10 +182,10 @@ int tail_file_reopen(struct tail_file *file, const char *folder)
 {
     if (file->fd >= 0)
         return 0;
-    int fd = open_at(folder, file->name, file->zipped);
+    int fd = open_at(file->host_root, folder, file->name, file->zipped);
     bool gone = fd == -ENOENT && !file->zipped; /* compressed since the last look, if it is anywhere */
     if (gone)
-        fd = open_at(folder, file->name, true);
+        fd = open_at(file->host_root, folder, file->name, true);
     if (fd < 0)
         return fd;
     file->fd = fd;
@@ -324,17 +326,23 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+uint64_t tail_file_open_at(const struct tail_file *file, int stream)
+{
+    uint64_t line = file->open_at[stream], record = file->join_at[stream];
+    return line < record ? line : record;
+}
+
 uint64_t tail_file_base(const struct tail_file *file)
 {
     uint64_t base = file->pos;
     for (int i = 0; i < CRI_STREAMS; i++)
-        base = file->open_at[i] < base ? file->open_at[i] : base;
+        base = tail_file_open_at(file, i) < base ? tail_file_open_at(file, i) : base;
     return base;
 }
 
 uint64_t tail_file_ahead(const struct tail_file *file, int stream)
 {
-    uint64_t read = file->open_at[stream] < file->pos ? file->open_at[stream] : file->pos;
+    uint64_t open = tail_file_open_at(file, stream), read = open < file->pos ? open : file->pos;
     return larger(read, file->skip[stream]);
 }
 
@@ -344,7 +352,7 @@ void tail_file_fall_back(struct tail_file *file)
     for (int i = 0; i < CRI_STREAMS; i++)
         file->skip[i] = tail_file_ahead(file, i);
     for (int i = 0; i < CRI_STREAMS; i++)
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
     file->pos = base;
     file->scanned = 0;
 }

@@ -9,6 +9,7 @@
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
+#include "node-agent/links.h"
 #include "node-agent/netlink.h"
 #include "node-agent/pattern.h"
 #include "node-agent/text.h"
@@ -23,7 +24,9 @@ struct arp_device {
 
 struct arp_state {
     struct netlink *netlink; /* owned; NULL: the file */
-    struct procfile *file;   /* owned */
+    struct links *links;     /* with netlink: for the devices' names */
+    unsigned reader;
+    struct procfile *file; /* owned */
     struct pattern_filter filter;
     struct arp_device *devices; /* owned */
     size_t count;
@@ -33,6 +36,7 @@ static void stop(void *ctx)
 {
     struct arp_state *state = ctx;
     netlink_free(state->netlink);
+    links_leave(state->links);
     procfile_free(state->file);
     pattern_filter_fini(&state->filter);
     free(state->devices);
@@ -46,9 +50,12 @@ static int start(const struct agent_config *config, void **ret_state)
         return -ENOMEM;
     int err = pattern_filter_init(&state->filter, config, "arp.device-include", "arp.device-exclude", "");
     state->file = host_net_file(config, "arp");
-    if (collector_flag_is_on(config, "arp.netlink", true) && host_net_is_own(config))
+    bool by_netlink = collector_flag_is_on(config, "arp.netlink", true) && host_net_is_own(config);
+    if (by_netlink) {
         state->netlink = netlink_new(NETLINK_ROUTE);
-    if (err == 0 && !state->file)
+        state->links = links_join(&state->reader);
+    }
+    if (err == 0 && (!state->file || (by_netlink && (!state->netlink || !state->links))))
         err = -ENOMEM;
     if (err < 0)
         stop(state);
@@ -72,8 +79,6 @@ static int count_entry(struct arp_state *state, int index, struct bytes name)
     }
     struct arp_device *device = &state->devices[state->count];
     *device = (struct arp_device){.index = index, .entries = 1};
-    if (index && !if_indextoname((unsigned)index, device->name))
-        return 0; /* gone since */
     if (!index)
         text_copy(name, device->name, sizeof device->name);
     state->count++;
@@ -105,16 +110,35 @@ static int read_file(struct arp_state *state)
     return err;
 }
 
+/* Names the devices by their index; those that are gone since have none. */
+static int name_devices(struct arp_state *state)
+{
+    const struct link *links;
+    size_t count = 0;
+    int err = state->count ? links_read(state->links, state->reader, &links, &count) : 0;
+    for (size_t i = 0; i < state->count && err == 0; i++)
+        for (size_t l = 0; l < count; l++)
+            if ((int)links[l].index == state->devices[i].index)
+                text_copy(bytes_of_string(links[l].name), state->devices[i].name,
+                          sizeof state->devices[i].name);
+    return err;
+}
+
+static int read_neighbours(struct arp_state *state)
+{
+    const struct ndmsg all = {.ndm_family = AF_INET};
+    int err = netlink_dump(state->netlink, RTM_GETNEIGH, &all, sizeof all, on_neighbour, state);
+    return err == 0 ? name_devices(state) : err;
+}
+
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct arp_state *state = ctx;
-    const struct ndmsg all = {.ndm_family = AF_INET};
     state->count = 0;
-    int err = state->netlink
-                  ? netlink_dump(state->netlink, RTM_GETNEIGH, &all, sizeof all, on_neighbour, state)
-                  : read_file(state);
+    int err = state->netlink ? read_neighbours(state) : read_file(state);
     for (size_t i = 0; i < state->count && err == 0; i++)
-        if (pattern_filter_passes(&state->filter, bytes_of_string(state->devices[i].name)))
+        if (*state->devices[i].name &&
+            pattern_filter_passes(&state->filter, bytes_of_string(state->devices[i].name)))
             COLLECTOR_SAMPLE(sink, "node_arp_entries", METRIC_GAUGE, "ARP entries by device",
                              state->devices[i].entries, "device", state->devices[i].name);
     return err;

@@ -35,7 +35,7 @@ static int start(const struct agent_config *config, void **ret_state)
         return -ENOMEM;
     state->sysfs = config->host_metrics.path_sysfs;
     state->rootfs = config->host_metrics.path_rootfs;
-    state->mounts = procfile_new(config->host_metrics.path_procfs, "1/mounts");
+    state->mounts = procfile_new_long(config->host_metrics.path_procfs, "1/mounts");
     if (!state->mounts) {
         stop(state);
         return -ENOMEM;

@@ -62,7 +62,7 @@ int cpu_info_new(const struct agent_config *config, struct cpu_info **ret_info)
         return -ENOMEM;
     info->frequencies =
         collector_flag_is_on(config, "cpufreq", !collector_flag_is_on(config, "disable-defaults", false));
-    info->file = procfile_new(config->host_metrics.path_procfs, "cpuinfo");
+    info->file = procfile_new_long(config->host_metrics.path_procfs, "cpuinfo");
     int err = info->file ? 0 : -ENOMEM;
     if (err == 0 && *flags)
         err = pattern_new(flags, &info->flags);

@@ -1,4 +1,5 @@
-/* filesystem.c - sizes of the mounted file systems: /proc/1/mountinfo and statfs(2), each with a deadline.
+/* filesystem.c - sizes of the mounted file systems: /proc/1/mountinfo and statfs(2), with a deadline where it
+ * may hang: for every mount of a type that is not known to be the kernel's own, and for all below such a one.
  *
  * A line of mountinfo (proc(5)), separated by single blanks: id, parent, major:minor, root, mount point,
  * options, optional fields, "-", type, source, options of the file system.
@@ -15,7 +16,7 @@
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
-enum { HEAD_FIELDS = 6, TAIL_FIELDS = 4, MAX_MOUNTS = 16384, TEXT_BYTES = 4096 };
+enum { POINT = 5, HEAD_FIELDS = 6, TAIL_FIELDS = 4, MAX_MOUNTS = 16384, TEXT_BYTES = 4096 };
 
 struct mount {
     char device[TEXT_BYTES], point[TEXT_BYTES], type[128], major[16], minor[16];
@@ -31,6 +32,7 @@ struct filesystem_state {
     struct mount mount; /* the one being looked at */
     uint64_t *seen;     /* owned; hashes of the mounts of this update */
     size_t seen_count, seen_room;
+    struct buf remote; /* mount points, each with a NUL, where asking may hang */
 };
 
 static void stop(void *ctx)
@@ -45,6 +47,7 @@ static void stop(void *ctx)
     pattern_filter_fini(&state->types);
     free(state->rootfs);
     free(state->seen);
+    buf_fini(&state->remote);
     free(state);
 }
 
@@ -76,8 +79,9 @@ static int start(const struct agent_config *config, void **ret_state)
         return -ENOMEM;
     state->rootfs = strdup(config->host_metrics.path_rootfs);
     state->timeout_ms = timeout_of(config);
-    state->of_init = procfile_new(config->host_metrics.path_procfs, "1/mountinfo");
-    state->of_self = procfile_new(config->host_metrics.path_procfs, "self/mountinfo");
+    buf_init(&state->remote, MAX_MOUNTS * TEXT_BYTES);
+    state->of_init = procfile_new_long(config->host_metrics.path_procfs, "1/mountinfo");
+    state->of_self = procfile_new_long(config->host_metrics.path_procfs, "self/mountinfo");
     int err = mount_probe_new(statfs, &state->probe);
     if (err == 0 && (!state->rootfs || !state->of_init || !state->of_self))
         err = -ENOMEM;
@@ -213,6 +217,63 @@ static bool was_seen(struct filesystem_state *state)
     return false;
 }
 
+/* ---- which mounts may hang ---- */
+
+/* Types that the kernel answers for by itself, from memory. */
+static bool is_local(struct bytes type)
+{
+    static const char *const types[] = {
+        "bpf",      "btrfs", "cgroup",  "cgroup2", "configfs", "debugfs", "devpts",     "devtmpfs",
+        "efivarfs", "erofs", "ext2",    "ext3",    "ext4",     "f2fs",    "hugetlbfs",  "iso9660",
+        "mqueue",   "nsfs",  "overlay", "proc",    "pstore",   "ramfs",   "securityfs", "selinuxfs",
+        "squashfs", "sysfs", "tmpfs",   "tracefs", "vfat",     "xfs",     NULL};
+    for (const char *const *t = types; *t; t++)
+        if (text_is(type, *t))
+            return true;
+    return false;
+}
+
+/* Notes the mount points of all other types, as mountinfo writes them. */
+static int find_remote(struct filesystem_state *state, struct bytes text)
+{
+    struct bytes line, part;
+    buf_clear(&state->remote);
+    while (text_line(&text, &line)) {
+        const uint8_t *dash = memmem(line.ptr, line.len, " - ", 3);
+        struct bytes tail = dash ? bytes_skip(line, (size_t)(dash - line.ptr) + 3) : (struct bytes){0};
+        if (!dash || (next_part(&tail, &part) && is_local(part)))
+            continue;
+        for (int i = 0; i < POINT && next_part(&line, &part); i++)
+            ;
+        int err = buf_append(&state->remote, part.ptr, part.len);
+        if (err == 0)
+            err = buf_append(&state->remote, "", 1);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+/* Whether a path leads through such a mount point or ends at it; escaped ones count as if they were cut
+ * there. */
+static bool may_hang(const struct filesystem_state *state, const char *path)
+{
+    const char *at = (const char *)state->remote.ptr, *end = at + state->remote.len;
+    for (; at < end; at += strlen(at) + 1) {
+        size_t len = strcspn(at, "\\");
+        if (strncmp(at, path, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int ask(struct filesystem_state *state, const char *path, struct statfs *ret_statfs)
+{
+    if (may_hang(state, path))
+        return mount_probe_get(state->probe, path, state->timeout_ms, ret_statfs);
+    return statfs(path, ret_statfs) < 0 ? -errno : 0;
+}
+
 /* ---- samples ---- */
 
 /* Go's words for an errno, which are the C library's with a small first letter. */
@@ -280,7 +341,7 @@ static int update_mount(struct filesystem_state *state, struct bytes line, struc
     char path[2 * TEXT_BYTES];
     struct statfs s;
     snprintf(path, sizeof path, "%s%s", strcmp(state->rootfs, "/") == 0 ? "" : state->rootfs, mount->point);
-    int error = mount_probe_get(state->probe, path, state->timeout_ms, &s);
+    int error = ask(state, path, &s);
     emit_mount(sink, mount, error, &s);
     return 0;
 }
@@ -293,6 +354,8 @@ static int update(void *ctx, struct metric_sink *sink)
     int err = procfile_read(state->of_init, &text);
     if (err < 0) /* where hidepid hides the first process */
         err = procfile_read(state->of_self, &text);
+    if (err == 0)
+        err = find_remote(state, text);
     while (err == 0 && text_line(&text, &line))
         err = update_mount(state, line, sink);
     return err;

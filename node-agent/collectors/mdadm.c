@@ -38,7 +38,7 @@ static int start(const struct agent_config *config, void **ret_state)
     if (!state)
         return -ENOMEM;
     state->sysfs = config->host_metrics.path_sysfs;
-    state->mdstat = procfile_new(config->host_metrics.path_procfs, "mdstat");
+    state->mdstat = procfile_new_long(config->host_metrics.path_procfs, "mdstat");
     if (!state->mdstat) {
         stop(state);
         return -ENOMEM;

@@ -1,65 +1,103 @@
-/* netclass.c - the properties of the network devices: the files of /sys/class/net/DEVICE. */
+/* netclass.c - the properties of the network devices: the files of /sys/class/net/DEVICE.
+ *
+ * Where rtnetlink shows the same devices, what it tells of them is taken from there: one call instead of
+ * sixteen files for each (Linux' net/core/net-sysfs.c and rtnetlink.c say the same of them).
+ */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
+#include "node-agent/host_net.h"
+#include "node-agent/links.h"
 #include "node-agent/pattern.h"
-#include "node-agent/sysfs.h"
+#include "node-agent/sysfs_devices.h"
 
-enum { ROWS = 17, FLAGS_ROW = 7, WORD_BYTES = 256, PATH_BYTES = 512, KEPT_FILES = 509 };
+enum { WORD_BYTES = 256, PATH_BYTES = 1024, KEPT_FILES = 512, DORMANT_FLAG = 1 << 17 /* IFF_DORMANT */ };
 
+/* What is read of a device: the rows' files, then those of node_network_info. */
+#define ROW(name) "node_network_" name, "Network device property: " name
 static const struct {
-    const char *file, *name;
+    const char *name, *help;
     enum metric_type type;
-} rows[ROWS] = {
-    {"addr_assign_type", "address_assign_type", METRIC_GAUGE},
-    {"carrier", "carrier", METRIC_GAUGE},
-    {"carrier_changes", "carrier_changes_total", METRIC_COUNTER},
-    {"carrier_up_count", "carrier_up_changes_total", METRIC_COUNTER},
-    {"carrier_down_count", "carrier_down_changes_total", METRIC_COUNTER},
-    {"dev_id", "device_id", METRIC_GAUGE},
-    {"dormant", "dormant", METRIC_GAUGE},
-    {"flags", "flags", METRIC_GAUGE},
-    {"ifindex", "iface_id", METRIC_GAUGE},
-    {"iflink", "iface_link", METRIC_GAUGE},
-    {"link_mode", "iface_link_mode", METRIC_GAUGE},
-    {"mtu", "mtu_bytes", METRIC_GAUGE},
-    {"name_assign_type", "name_assign_type", METRIC_GAUGE},
-    {"netdev_group", "net_dev_group", METRIC_GAUGE},
-    {"speed", "speed_bytes", METRIC_GAUGE},
-    {"tx_queue_len", "transmit_queue_length", METRIC_GAUGE},
-    {"type", "protocol_type", METRIC_GAUGE},
+} rows[] = {
+    {ROW("address_assign_type"), METRIC_GAUGE},
+    {ROW("carrier"), METRIC_GAUGE},
+    {ROW("carrier_changes_total"), METRIC_COUNTER},
+    {ROW("carrier_up_changes_total"), METRIC_COUNTER},
+    {ROW("carrier_down_changes_total"), METRIC_COUNTER},
+    {ROW("device_id"), METRIC_GAUGE},
+    {ROW("dormant"), METRIC_GAUGE},
+    {ROW("flags"), METRIC_GAUGE},
+    {ROW("iface_id"), METRIC_GAUGE},
+    {ROW("iface_link"), METRIC_GAUGE},
+    {ROW("iface_link_mode"), METRIC_GAUGE},
+    {ROW("mtu_bytes"), METRIC_GAUGE},
+    {ROW("name_assign_type"), METRIC_GAUGE},
+    {ROW("net_dev_group"), METRIC_GAUGE},
+    {ROW("speed_bytes"), METRIC_GAUGE},
+    {ROW("transmit_queue_length"), METRIC_GAUGE},
+    {ROW("protocol_type"), METRIC_GAUGE},
 };
+enum { INDEX_ROW = 8, FLAGS_ROW = 7, SPEED_ROW = 14, ROWS = sizeof rows / sizeof *rows };
+enum { ADDRESS = ROWS, BROADCAST, DUPLEX, OPERSTATE, ALIAS };
+static const char *const files[] = {"addr_assign_type",
+                                    "carrier",
+                                    "carrier_changes",
+                                    "carrier_up_count",
+                                    "carrier_down_count",
+                                    "dev_id",
+                                    "dormant",
+                                    "flags",
+                                    "ifindex",
+                                    "iflink",
+                                    "link_mode",
+                                    "mtu",
+                                    "name_assign_type",
+                                    "netdev_group",
+                                    "speed",
+                                    "tx_queue_len",
+                                    "type",
+                                    "address",
+                                    "broadcast",
+                                    "duplex",
+                                    "operstate",
+                                    "ifalias",
+                                    NULL};
 
 struct netclass_state {
-    const char *sysfs; /* borrowed from the config */
-    struct pattern_filter devices;
-    struct sysfs_kept *files; /* owned */
+    struct pattern_filter ignored;
+    struct sysfs_devices *devices; /* owned */
+    struct links *links;           /* NULL: sysfs only */
+    unsigned reader;
+    const struct link *link; /* of the device being looked at; NULL: sysfs only */
     bool skip_invalid_speed;
 };
 
 static void stop(void *ctx)
 {
     struct netclass_state *state = ctx;
-    pattern_filter_fini(&state->devices);
-    sysfs_kept_free(state->files);
+    pattern_filter_fini(&state->ignored);
+    sysfs_devices_free(state->devices);
+    links_leave(state->links);
     free(state);
 }
 
 static int start(const struct agent_config *config, void **ret_state)
 {
+    char folder[PATH_BYTES];
     struct netclass_state *state = calloc(1, sizeof *state);
     if (!state)
         return -ENOMEM;
-    state->sysfs = config->host_metrics.path_sysfs;
     state->skip_invalid_speed = collector_flag_is_on(config, "netclass.ignore-invalid-speed", false);
-    int err = pattern_filter_init(&state->devices, config, NULL, "netclass.ignored-devices", "^$");
-    state->files = sysfs_kept_new(KEPT_FILES);
-    if (err == 0 && !state->files)
+    int err = pattern_filter_init(&state->ignored, config, NULL, "netclass.ignored-devices", "^$");
+    snprintf(folder, sizeof folder, "%s/class/net", config->host_metrics.path_sysfs);
+    state->devices = sysfs_devices_new(folder, files, KEPT_FILES);
+    if (host_net_is_own(config))
+        state->links = links_join(&state->reader);
+    if (err == 0 && !state->devices)
         err = -ENOMEM;
     if (err < 0)
         stop(state);
@@ -73,55 +111,118 @@ static bool is_ignored(int err)
     return err == -ENOENT || err == -EACCES || err == -EPERM || err == -EOPNOTSUPP || err == -EINVAL;
 }
 
-static void read_word(const struct netclass_state *state, const char *device, const char *file,
-                      char word[WORD_BYTES])
+/* What rtnetlink says of a row. 1: nothing, the file is to be read. -EINVAL: what the file gives for a device
+ * that is down. */
+static int number_of_link(const struct link *link, size_t row, int64_t *ret_value)
 {
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/class/net/%s/%s", state->sysfs, device, file);
-    if (sysfs_kept_word(state->files, path, word, WORD_BYTES) < 0)
+    const bool up = link->flags & IFF_UP;
+    const struct {
+        bool known, while_up;
+        int64_t value;
+    } told[ROWS] = {
+        [1] = {link->has_carrier, true, link->carrier},
+        [2] = {link->has_carrier_counts, false, link->carrier_changes},
+        [3] = {link->has_carrier_counts, false, link->carrier_ups},
+        [4] = {link->has_carrier_counts, false, link->carrier_downs},
+        [6] = {true, true, (link->flags & DORMANT_FLAG) != 0},
+        [INDEX_ROW] = {true, false, link->index},
+        [9] = {true, false, link->below},
+        [10] = {true, false, link->mode},
+        [11] = {true, false, link->mtu},
+        [13] = {true, false, link->group},
+        [SPEED_ROW] = {!up, true, 0},
+        [15] = {true, false, link->queue_len},
+        [16] = {true, false, link->type},
+    };
+    if (!told[row].known)
+        return 1;
+    if (told[row].while_up && !up)
+        return -EINVAL;
+    *ret_value = told[row].value;
+    return 0;
+}
+
+static const char *word_of_link(const struct link *link, size_t file)
+{
+    static const char *const states[] = {"unknown", "notpresent", "down", "lowerlayerdown",
+                                         "testing", "dormant",    "up"};
+    if (file == ADDRESS)
+        return link->address;
+    if (file == BROADCAST)
+        return link->broadcast;
+    if (file == ALIAS)
+        return link->alias ? link->alias : "";
+    if (file == OPERSTATE && link->has_operstate && link->operstate < sizeof states / sizeof *states)
+        return states[link->operstate];
+    return file == DUPLEX && !(link->flags & IFF_UP) ? "" : NULL;
+}
+
+static int read_number(const struct netclass_state *state, size_t device, size_t row, int64_t *ret_value)
+{
+    int told = state->link ? number_of_link(state->link, row, ret_value) : 1;
+    return told > 0 ? sysfs_devices_i64(state->devices, device, row, ret_value) : told;
+}
+
+static void read_word(const struct netclass_state *state, size_t device, size_t file, char word[WORD_BYTES])
+{
+    const char *told = state->link ? word_of_link(state->link, file) : NULL;
+    if (told)
+        snprintf(word, WORD_BYTES, "%s", told);
+    else if (sysfs_devices_word(state->devices, device, file, word, WORD_BYTES) < 0)
         word[0] = '\0';
 }
 
-static void emit_info(const struct netclass_state *state, const char *device, const char *admin,
+/* The link that is this device: of the same name, and of the index that sysfs gave once. */
+static const struct link *find_link(const struct netclass_state *state, size_t device,
+                                    const struct link *links, size_t count)
+{
+    int *index = sysfs_devices_note(state->devices, device);
+    int64_t value;
+    if (*index == 0 && sysfs_devices_i64(state->devices, device, INDEX_ROW, &value) == 0)
+        *index = (int)value;
+    for (size_t i = 0; i < count; i++)
+        if ((int)links[i].index == *index &&
+            strcmp(links[i].name, sysfs_devices_name(state->devices, device)) == 0)
+            return &links[i];
+    return NULL;
+}
+
+static void emit_info(const struct netclass_state *state, size_t device, const char *admin,
                       struct metric_sink *sink)
 {
+    const char *name = sysfs_devices_name(state->devices, device);
     char address[WORD_BYTES], broadcast[WORD_BYTES], duplex[WORD_BYTES], operstate[WORD_BYTES],
         alias[WORD_BYTES];
-    read_word(state, device, "address", address);
-    read_word(state, device, "broadcast", broadcast);
-    read_word(state, device, "duplex", duplex);
-    read_word(state, device, "operstate", operstate);
-    read_word(state, device, "ifalias", alias);
+    read_word(state, device, ADDRESS, address);
+    read_word(state, device, BROADCAST, broadcast);
+    read_word(state, device, DUPLEX, duplex);
+    read_word(state, device, OPERSTATE, operstate);
+    read_word(state, device, ALIAS, alias);
     COLLECTOR_SAMPLE(sink, "node_network_up", METRIC_GAUGE, "Value is 1 if operstate is 'up', 0 otherwise.",
-                     strcmp(operstate, "up") == 0, "device", device);
+                     strcmp(operstate, "up") == 0, "device", name);
     COLLECTOR_SAMPLE(sink, "node_network_info", METRIC_GAUGE,
-                     "Non-numeric data from /sys/class/net/<iface>, value is always 1.", 1, "device", device,
+                     "Non-numeric data from /sys/class/net/<iface>, value is always 1.", 1, "device", name,
                      "address", address, "broadcast", broadcast, "duplex", duplex, "operstate", operstate,
                      "adminstate", admin, "ifalias", alias);
 }
 
-static void emit_row(const struct netclass_state *state, const char *device, int row, int64_t value,
+static void emit_row(const struct netclass_state *state, size_t device, size_t row, int64_t value,
                      struct metric_sink *sink)
 {
-    char name[64], help[96];
-    if (strcmp(rows[row].file, "speed") == 0) {
-        if (value < 0 && state->skip_invalid_speed)
-            return;
+    if (row == SPEED_ROW && value < 0 && state->skip_invalid_speed)
+        return;
+    if (row == SPEED_ROW)
         value = value * 1000 * 1000 / 8;
-    }
-    snprintf(name, sizeof name, "node_network_%s", rows[row].name);
-    snprintf(help, sizeof help, "Network device property: %s", rows[row].name);
-    COLLECTOR_SAMPLE(sink, name, rows[row].type, help, (double)value, "device", device);
+    COLLECTOR_SAMPLE(sink, rows[row].name, rows[row].type, rows[row].help, (double)value, "device",
+                     sysfs_devices_name(state->devices, device));
 }
 
-static int update_device(const struct netclass_state *state, const char *device, struct metric_sink *sink)
+static int update_device(const struct netclass_state *state, size_t device, struct metric_sink *sink)
 {
     const char *admin = "unknown";
-    for (int i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < ROWS; i++) {
         int64_t value;
-        char path[PATH_BYTES];
-        snprintf(path, sizeof path, "%s/class/net/%s/%s", state->sysfs, device, rows[i].file);
-        int err = sysfs_kept_i64(state->files, path, &value);
+        int err = read_number(state, device, i, &value);
         if (err == 0)
             emit_row(state, device, i, value, sink);
         else if (!is_ignored(err))
@@ -133,26 +234,22 @@ static int update_device(const struct netclass_state *state, const char *device,
     return 0;
 }
 
-static bool is_folder(const struct netclass_state *state, const char *name)
-{
-    char path[512];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/class/net/%s", state->sysfs, name);
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static int update(void *ctx, struct metric_sink *sink)
 {
-    const struct netclass_state *state = ctx;
-    struct sysfs_names names;
-    int err = sysfs_list(&names, "%s/class/net", state->sysfs);
+    struct netclass_state *state = ctx;
+    const struct link *links = NULL;
+    size_t count = 0, link_count = 0;
+    int err = sysfs_devices_list(state->devices, &count);
     if (err < 0)
         return err == -ENOENT || err == -EACCES ? -ENODATA : err;
-    for (size_t i = 0; i < names.count && err == 0; i++)
-        if (pattern_filter_passes(&state->devices, bytes_of_string(names.items[i])) &&
-            is_folder(state, names.items[i]))
-            err = update_device(state, names.items[i], sink);
-    sysfs_names_fini(&names);
+    if (state->links && links_read(state->links, state->reader, &links, &link_count) < 0)
+        link_count = 0;
+    for (size_t i = 0; i < count && err == 0; i++) {
+        if (!pattern_filter_passes(&state->ignored, bytes_of_string(sysfs_devices_name(state->devices, i))))
+            continue;
+        state->link = find_link(state, i, links, link_count);
+        err = update_device(state, i, sink);
+    }
     return err;
 }
 

@@ -3,15 +3,14 @@
 #include "node-agent/collectors/netdev.h"
 
 #include <errno.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
+#include "node-agent/links.h"
 #include "node-agent/netlink.h"
 #include "node-agent/pattern.h"
 #include "node-agent/sysfs.h"
@@ -20,8 +19,9 @@
 enum { FILE_COUNTERS = 16, DEVICE_BYTES = 64, ALIAS_BYTES = 256 };
 
 struct netdev_state {
-    struct netlink *netlink; /* owned; NULL: the file */
-    struct procfile *file;   /* owned */
+    struct links *links; /* NULL: the file */
+    unsigned reader;
+    struct procfile *file; /* owned */
     struct pattern_filter devices;
     bool detailed, with_alias;
     const char *sysfs; /* borrowed from the config */
@@ -40,7 +40,7 @@ static const char *const flags[] = {"netdev.device-include=~", "netdev.device-ex
 static void stop(void *ctx)
 {
     struct netdev_state *state = ctx;
-    netlink_free(state->netlink);
+    links_leave(state->links);
     procfile_free(state->file);
     pattern_filter_fini(&state->devices);
     free(state);
@@ -57,9 +57,10 @@ static int start(const struct agent_config *config, void **ret_state)
     state->with_alias = collector_flag_is_on(config, "netdev.label-ifalias", false);
     state->sysfs = config->host_metrics.path_sysfs;
     state->file = host_net_file(config, "dev");
-    if (collector_flag_is_on(config, "netdev.netlink", true) && host_net_is_own(config))
-        state->netlink = netlink_new(NETLINK_ROUTE);
-    if (err == 0 && !state->file)
+    bool by_netlink = collector_flag_is_on(config, "netdev.netlink", true) && host_net_is_own(config);
+    if (by_netlink)
+        state->links = links_join(&state->reader);
+    if (err == 0 && (!state->file || (by_netlink && !state->links)))
         err = -ENOMEM;
     if (err < 0)
         stop(state);
@@ -80,8 +81,8 @@ static void emit_counters(const struct netdev_state *state, const char *device,
         alias[0] = '\0';
     for (int i = 0; i < count; i++) {
         char name[64], help[96];
-        snprintf(name, sizeof name, "node_network_%s_total", counters[i].key);
-        snprintf(help, sizeof help, "Network device statistic %s.", counters[i].key);
+        stpcpy(stpcpy(stpcpy(name, "node_network_"), counters[i].key), "_total");
+        stpcpy(stpcpy(stpcpy(help, "Network device statistic "), counters[i].key), ".");
         state->sink->sample(state->sink, name, METRIC_COUNTER, help, labels, (double)counters[i].value);
     }
 }
@@ -147,48 +148,24 @@ static void emit_detailed(const struct netdev_state *state, const char *device,
     emit_counters(state, device, counters, sizeof counters / sizeof *counters);
 }
 
-/* Older kernels give 32-bit counters only, and fewer of them: the same fields in the same order. */
-static void widen(const uint8_t *from, size_t len, struct rtnl_link_stats64 *stats)
+static void emit_link(const struct netdev_state *state, const struct link *link)
 {
-    uint64_t *to = (uint64_t *)stats;
-    for (size_t i = 0; i < len / sizeof(uint32_t) && i < sizeof *stats / sizeof *to; i++) {
-        uint32_t value;
-        memcpy(&value, from + i * sizeof value, sizeof value);
-        to[i] = value;
-    }
-}
-
-static void parse_link(const struct netdev_state *state, struct bytes attributes)
-{
-    struct rtnl_link_stats64 stats = {0};
-    char device[DEVICE_BYTES] = "";
-    bool has64 = false, has32 = false;
-    struct bytes content;
-    for (int type; netlink_attribute(&attributes, &type, &content);) {
-        if (type == IFLA_IFNAME) {
-            snprintf(device, sizeof device, "%.*s", (int)content.len, (const char *)content.ptr);
-        } else if (type == IFLA_STATS64) {
-            memset(&stats, 0, sizeof stats);
-            memcpy(&stats, content.ptr, content.len < sizeof stats ? content.len : sizeof stats);
-            has64 = true;
-        } else if (type == IFLA_STATS && !has64) {
-            widen(content.ptr, content.len, &stats);
-            has32 = true;
-        }
-    }
-    if (!*device || !(has64 || has32) || !pattern_filter_passes(&state->devices, bytes_of_string(device)))
+    if (!*link->name || !link->has_stats ||
+        !pattern_filter_passes(&state->devices, bytes_of_string(link->name)))
         return;
     if (state->detailed)
-        emit_detailed(state, device, &stats);
+        emit_detailed(state, link->name, &link->stats);
     else
-        emit_summed(state, device, &stats);
+        emit_summed(state, link->name, &link->stats);
 }
 
 static int on_message(void *ctx, const struct nlmsghdr *head, struct bytes content)
 {
-    size_t skip = NLMSG_ALIGN(sizeof(struct ifinfomsg));
-    if (head->nlmsg_type == RTM_NEWLINK && content.len >= skip)
-        parse_link(ctx, bytes_skip(content, skip));
+    struct link link;
+    if (head->nlmsg_type != RTM_NEWLINK || link_parse(content, &link) < 0)
+        return 0;
+    emit_link(ctx, &link);
+    free(link.alias);
     return 0;
 }
 
@@ -196,6 +173,16 @@ int netdev_parse(struct bytes datagram, struct metric_sink *sink)
 {
     struct netdev_state state = {.sink = sink};
     return netlink_parse(datagram, on_message, &state);
+}
+
+static int read_links(const struct netdev_state *state)
+{
+    const struct link *items;
+    size_t count = 0;
+    int err = links_read(state->links, state->reader, &items, &count);
+    for (size_t i = 0; i < count; i++)
+        emit_link(state, &items[i]);
+    return err;
 }
 
 /* ---- /proc/net/dev: two lines of heads, then "DEVICE: COUNTER ..." ---- */
@@ -244,10 +231,8 @@ static int read_file(const struct netdev_state *state)
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct netdev_state *state = ctx;
-    const struct ifinfomsg all = {.ifi_family = AF_UNSPEC};
     state->sink = sink;
-    return state->netlink ? netlink_dump(state->netlink, RTM_GETLINK, &all, sizeof all, on_message, state)
-                          : read_file(state);
+    return state->links ? read_links(state) : read_file(state);
 }
 
 const struct collector collector_netdev = {.name = "netdev",

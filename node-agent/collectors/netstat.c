@@ -12,7 +12,7 @@
 #include "node-agent/pattern.h"
 #include "node-agent/text.h"
 
-enum { NAME_BYTES = 160 };
+enum { MAX_COLUMNS = 4096 };
 
 static const char default_fields[] =
     "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|TcpExt_("
@@ -21,10 +21,39 @@ static const char default_fields[] =
     "OutRsts|PassiveOpens|RetransSegs|CurrEstab)|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|"
     "SndbufErrors))$";
 
+/* One name of a file, as it was when it was last looked at; on most reads it is the same. */
+struct column {
+    char *protocol, *key; /* owned; as the file has them; NULL: not looked at yet */
+    char *name;           /* owned; of the metric; NULL: not wanted */
+    char *help;           /* owned */
+};
+
+struct column_set {       /* the columns of a file in their order */
+    struct column *items; /* owned */
+    size_t count;
+};
+
 struct netstat_state { /* all owned */
     struct procfile *netstat, *snmp, *snmp6;
     struct pattern *fields;
+    struct column_set of_netstat, of_snmp, of_snmp6;
 };
+
+static void column_fini(struct column *column)
+{
+    free(column->protocol);
+    free(column->key);
+    free(column->name);
+    free(column->help);
+    *column = (struct column){0};
+}
+
+static void column_set_fini(struct column_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        column_fini(&set->items[i]);
+    free(set->items);
+}
 
 static void stop(void *ctx)
 {
@@ -33,6 +62,9 @@ static void stop(void *ctx)
     procfile_free(state->snmp);
     procfile_free(state->snmp6);
     pattern_free(state->fields);
+    column_set_fini(&state->of_netstat);
+    column_set_fini(&state->of_snmp);
+    column_set_fini(&state->of_snmp6);
     free(state);
 }
 
@@ -54,51 +86,99 @@ static int start(const struct agent_config *config, void **ret_state)
     return err;
 }
 
-static int emit(const struct netstat_state *state, struct bytes protocol, struct bytes name,
-                struct bytes field, struct metric_sink *sink)
+/* Makes the column one of the protocol's, with its metric's name where it is wanted. */
+static int look_at(const struct netstat_state *state, struct bytes protocol, struct bytes key,
+                   struct column *column)
 {
-    char full[NAME_BYTES], help[NAME_BYTES];
     static const char prefix[] = "node_netstat_";
-    double value;
-    int len = snprintf(full, sizeof full, "%s%.*s_%.*s", prefix, (int)protocol.len,
-                       (const char *)protocol.ptr, (int)name.len, (const char *)name.ptr);
-    if (len < 0 || (size_t)len >= sizeof full)
-        return -EINVAL;
-    if (!pattern_matches_again(state->fields, bytes_of_string(full + sizeof prefix - 1)))
+    column_fini(column);
+    column->protocol = strndup((const char *)protocol.ptr, protocol.len);
+    column->key = strndup((const char *)key.ptr, key.len);
+    if (!column->protocol || !column->key ||
+        asprintf(&column->name, "%s%.*s_%.*s", prefix, (int)protocol.len, (const char *)protocol.ptr,
+                 (int)key.len, (const char *)key.ptr) < 0)
+        return column->name = NULL, -ENOMEM;
+    if (!pattern_matches(state->fields, bytes_of_string(column->name + sizeof prefix - 1))) {
+        free(column->name);
+        column->name = NULL;
         return 0;
-    if (text_double(field, &value) < 0)
-        return -EINVAL;
-    snprintf(help, sizeof help, "Statistic %.*s%.*s.", (int)protocol.len, (const char *)protocol.ptr,
-             (int)name.len, (const char *)name.ptr);
-    collector_emit(sink, full, METRIC_UNTYPED, help, value);
+    }
+    if (asprintf(&column->help, "Statistic %.*s%.*s.", (int)protocol.len, (const char *)protocol.ptr,
+                 (int)key.len, (const char *)key.ptr) < 0)
+        return column->help = NULL, -ENOMEM;
     return 0;
 }
 
-static int parse_pair(const struct netstat_state *state, struct bytes names, struct bytes values,
-                      struct metric_sink *sink)
+/* The set's column at that place, if it is still this one, else made anew. */
+static int column_at(const struct netstat_state *state, struct column_set *set, size_t at,
+                     struct bytes protocol, struct bytes key, const struct column **ret_column)
+{
+    if (at == set->count) {
+        struct column *items = at < MAX_COLUMNS ? realloc(set->items, (at + 1) * sizeof *items) : NULL;
+        if (!items)
+            return at < MAX_COLUMNS ? -ENOMEM : -E2BIG;
+        set->items = items;
+        set->items[set->count++] = (struct column){0};
+    }
+    struct column *column = &set->items[at];
+    *ret_column = column;
+    if (column->protocol && column->key && text_is(key, column->key) && text_is(protocol, column->protocol))
+        return 0;
+    return look_at(state, protocol, key, column);
+}
+
+static int emit(const struct column *column, struct bytes field, struct metric_sink *sink)
+{
+    uint64_t number;
+    double value;
+    if (!column->name)
+        return 0;
+    if (text_u64(field, &number) == 0)
+        value = (double)number;
+    else if (text_double(field, &value) < 0)
+        return -EINVAL;
+    collector_emit(sink, column->name, METRIC_UNTYPED, column->help, value);
+    return 0;
+}
+
+/* Two lines: the names, the values. at: the place of the first name in the set; 0, and at is behind the last.
+ */
+static int parse_pair(const struct netstat_state *state, struct column_set *set, struct bytes names,
+                      struct bytes values, size_t *at, struct metric_sink *sink)
 {
     struct bytes protocol, name, value;
-    int err = 0;
+    const struct column *column;
     if (!text_field(&names, &protocol) || !text_field(&values, &value))
         return -EINVAL;
     protocol.len -= text_ends(protocol, ":") ? 1 : 0;
-    while (err == 0 && text_field(&names, &name))
-        err = text_field(&values, &value) ? emit(state, protocol, name, value, sink) : -EINVAL;
-    return err;
+    while (text_field(&names, &name)) {
+        int err = text_field(&values, &value) ? 0 : -EINVAL;
+        if (err == 0)
+            err = column_at(state, set, (*at)++, protocol, name, &column);
+        if (err == 0)
+            err = emit(column, value, sink);
+        if (err < 0)
+            return err;
+    }
+    return 0;
 }
 
-static int read_pairs(const struct netstat_state *state, struct procfile *file, struct metric_sink *sink)
+static int read_pairs(const struct netstat_state *state, struct procfile *file, struct column_set *set,
+                      struct metric_sink *sink)
 {
     struct bytes text, names, values;
+    size_t at = 0;
     int err = procfile_read(file, &text);
     while (err == 0 && text_line(&text, &names))
-        err = text_line(&text, &values) ? parse_pair(state, names, values, sink) : -EINVAL;
+        err = text_line(&text, &values) ? parse_pair(state, set, names, values, &at, sink) : -EINVAL;
     return err;
 }
 
-static int read_snmp6(const struct netstat_state *state, struct metric_sink *sink)
+static int read_snmp6(struct netstat_state *state, struct metric_sink *sink)
 {
     struct bytes text, line, name, value;
+    const struct column *column;
+    size_t at = 0;
     int err = procfile_read(state->snmp6, &text);
     if (err == -ENOENT) /* a kernel without IPv6 */
         return 0;
@@ -107,18 +187,22 @@ static int read_snmp6(const struct netstat_state *state, struct metric_sink *sin
             continue;
         const uint8_t *six = memchr(name.ptr, '6', name.len);
         size_t len = six ? (size_t)(six - name.ptr) + 1 : 0;
-        if (six)
-            err = emit(state, (struct bytes){name.ptr, len}, bytes_skip(name, len), value, sink);
+        if (!six)
+            continue;
+        err = column_at(state, &state->of_snmp6, at++, (struct bytes){name.ptr, len}, bytes_skip(name, len),
+                        &column);
+        if (err == 0)
+            err = emit(column, value, sink);
     }
     return err;
 }
 
 static int update(void *ctx, struct metric_sink *sink)
 {
-    const struct netstat_state *state = ctx;
-    int err = read_pairs(state, state->netstat, sink);
+    struct netstat_state *state = ctx;
+    int err = read_pairs(state, state->netstat, &state->of_netstat, sink);
     if (err == 0)
-        err = read_pairs(state, state->snmp, sink);
+        err = read_pairs(state, state->snmp, &state->of_snmp, sink);
     return err == 0 ? read_snmp6(state, sink) : err;
 }
 

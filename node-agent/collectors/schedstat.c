@@ -10,7 +10,7 @@ enum { FIELDS = 10, RUNNING = 7, WAITING = 8, SLICES = 9 };
 
 static int start(const struct agent_config *config, void **ret_state)
 {
-    *ret_state = procfile_new(config->host_metrics.path_procfs, "schedstat");
+    *ret_state = procfile_new_long(config->host_metrics.path_procfs, "schedstat");
     return *ret_state ? 0 : -ENOMEM;
 }
 

@@ -14,12 +14,12 @@
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/exposition.h"
-#include "node-agent/exposition_write.h"
+#include "node-agent/exposition_value.h"
 #include "node-agent/procfile.h"
 #include "node-agent/sysfs.h"
 #include "node-agent/text.h"
 
-enum { PATH_BYTES = 1024, MAX_FAMILIES = 16384, MAX_LABELS = EXPOSITION_MAX_LABELS, VALUE_BYTES = 40 };
+enum { PATH_BYTES = 1024, MAX_FAMILIES = 16384, MAX_LABELS = EXPOSITION_MAX_LABELS };
 
 struct family {               /* of one file */
     char *name, *help, *file; /* owned; help may be NULL */
@@ -198,15 +198,15 @@ static void emit(struct metric_sink *sink, const struct family *family, const ch
     const char *pairs[2 * MAX_LABELS + 1], *part = part_label(family->type);
     char *copies[MAX_LABELS], name[PATH_BYTES];
     size_t count = 0;
-    struct buf number;
+    char number[EXPOSITION_VALUE_BYTES];
     double bound;
-    buf_init(&number, VALUE_BYTES);
     text_copy(e->name, name, sizeof name);
     for (size_t i = 0; i < e->label_count && count < MAX_LABELS; i++) {
-        bool is_bound = part && text_is(e->labels[i].name, part) &&
-                        text_double(e->labels[i].value, &bound) == 0 &&
-                        exposition_put_value(&number, bound) == 0;
-        struct bytes value = is_bound ? buf_bytes(&number) : e->labels[i].value;
+        bool is_bound =
+            part && text_is(e->labels[i].name, part) && text_double(e->labels[i].value, &bound) == 0;
+        struct bytes value = e->labels[i].value;
+        if (is_bound)
+            value = (struct bytes){(const uint8_t *)number, exposition_value_write(bound, number)};
         copies[count] = malloc(e->labels[i].name.len + value.len + 2);
         if (!copies[count])
             break;
@@ -228,7 +228,6 @@ static void emit(struct metric_sink *sink, const struct family *family, const ch
     sink->sample(sink, name, family->type, help, pairs, e->value);
     for (size_t i = 0; i < own; i++)
         free(copies[i]);
-    buf_fini(&number);
 }
 
 /* The HELP that the metric has in any file; else where it was read, in storage. */

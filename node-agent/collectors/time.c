@@ -15,6 +15,7 @@ enum { MAX_SOURCES = 16 };
 struct time_state {
     const char *sysfs; /* borrowed from the config */
     unsigned devices[MAX_SOURCES];
+    struct procfile *available[MAX_SOURCES], *current[MAX_SOURCES]; /* owned */
     int count;
 };
 
@@ -42,23 +43,37 @@ static void find_devices(struct time_state *state)
     qsort(state->devices, (size_t)state->count, sizeof *state->devices, compare_devices);
 }
 
+static void stop(void *ctx)
+{
+    struct time_state *state = ctx;
+    for (int i = 0; i < state->count; i++) {
+        procfile_free(state->available[i]);
+        procfile_free(state->current[i]);
+    }
+    free(state);
+}
+
 static int start(const struct agent_config *config, void **ret_state)
 {
     struct time_state *state = calloc(1, sizeof *state);
+    int err = 0;
     if (!state)
         return -ENOMEM;
     state->sysfs = config->host_metrics.path_sysfs;
     find_devices(state);
-    *ret_state = state;
-    return 0;
-}
-
-static int read_source(const struct time_state *state, int index, const char *file, char word[512])
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/devices/system/clocksource/clocksource%u/%s", state->sysfs,
-             state->devices[index], file);
-    return procfile_read_word(path, word, 512);
+    for (int i = 0; i < state->count && err == 0; i++) {
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s/devices/system/clocksource/clocksource%u", state->sysfs,
+                 state->devices[i]);
+        state->available[i] = procfile_new(folder, "available_clocksource");
+        state->current[i] = procfile_new(folder, "current_clocksource");
+        err = state->available[i] && state->current[i] ? 0 : -ENOMEM;
+    }
+    if (err < 0)
+        stop(state);
+    else
+        *ret_state = state;
+    return err;
 }
 
 static void emit_source(struct metric_sink *sink, const char *name, const char *help, int index,
@@ -72,19 +87,23 @@ static void emit_source(struct metric_sink *sink, const char *name, const char *
 
 static int update_source(const struct time_state *state, int index, struct metric_sink *sink)
 {
-    char available[512], current[512], source[64];
-    int err = read_source(state, index, "available_clocksource", available);
+    struct bytes available, current, line = {0}, field;
+    char source[64];
+    int err = procfile_read(state->available[index], &available);
     if (err == 0)
-        err = read_source(state, index, "current_clocksource", current);
+        err = procfile_read(state->current[index], &current);
     if (err < 0)
         return err;
-    struct bytes rest = bytes_of_string(available), field;
-    while (text_field(&rest, &field))
+    text_line(&available, &line);
+    while (text_field(&line, &field))
         emit_source(sink, "node_time_clocksource_available_info",
                     "Available clocksources read from '/sys/devices/system/clocksource'.", index,
                     text_copy(field, source, sizeof source));
+    while (current.len && (current.ptr[current.len - 1] == '\n' || current.ptr[current.len - 1] == ' '))
+        current.len--;
     emit_source(sink, "node_time_clocksource_current_info",
-                "Current clocksource read from '/sys/devices/system/clocksource'.", index, current);
+                "Current clocksource read from '/sys/devices/system/clocksource'.", index,
+                text_copy(current, source, sizeof source));
     return 0;
 }
 
@@ -105,11 +124,6 @@ static int update(void *ctx, struct metric_sink *sink)
     for (int i = 0; i < state->count && err == 0; i++)
         err = update_source(state, i, sink);
     return err;
-}
-
-static void stop(void *state)
-{
-    free(state);
 }
 
 const struct collector collector_time = {.name = "time",

@@ -1,4 +1,4 @@
-/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the two functions of
+/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the functions of
  * ship.h that otlp.c calls, so that the order of sealing, sending and answering is the test's to choose. */
 #include "base/pb.h"
 #include "base/snap.h"
@@ -21,6 +21,12 @@ void ship_wake(struct ship *s, enum telemetry signal)
     s->wakes++;
 }
 
+const char *ship_origin(const struct ship *s)
+{
+    (void)s;
+    return "node-1/boot";
+}
+
 bool ship_withdraw(struct ship *s, enum telemetry signal, const struct batch *batch)
 {
     assert_int_equal(signal, s->signal);
@@ -38,6 +44,7 @@ struct world {
     struct conf_pair label;
     struct stats *stats;
     struct otlp *otlp;
+    const struct senders *senders; /* borrowed; NULL: nobody is known */
     struct ship_source source;
     char text[64 * 1024];
 };
@@ -59,7 +66,7 @@ static struct world *open_world(void)
 
 static void start(struct world *w)
 {
-    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, &w->otlp), 0);
+    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, w->senders, &w->otlp), 0);
     w->source = otlp_source(w->otlp, ship.signal);
     otlp_set_ship(w->otlp, &ship);
 }
@@ -169,7 +176,7 @@ static void test_otlp_answers_only_after_the_commit(void **state)
     assert_int_equal(ship.batch->records, 1);
     assert_int_equal(ship.batch->earliest_ns, 1000);
     assert_int_equal(ship.batch->latest_ns, 2000);
-    assert_string_equal(ship.batch->origin, "node-1");
+    assert_string_equal(ship.batch->origin, "node-1/boot");
     commit(w);
     expect_status(w, fd, "200");
     assert_non_null(strstr(w->text, "Content-Length: 0\r\n"));
@@ -309,7 +316,9 @@ static void test_otlp_refuses_what_it_cannot_take(void **state)
     struct bytes good = make_request(10);
     expect_status(w, post_traces(w, bytes_of_string("garbage")), "400");
     assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
-    expect_status(w, post(w, "/v1/traces", "application/json", good), "415");
+    expect_status(w, post(w, "/v1/traces", "application/json", good), "400");
+    assert_non_null(strstr(w->text, "Content-Type: application/json\r\n"));
+    expect_status(w, post(w, "/v1/traces", "text/plain", good), "415");
     expect_status(w, post(w, "/v1/traces", "application/x-protobuffer", good), "415");
     expect_status(w, post(w, "/v1/profiles", "application/x-protobuf", good), "404");
     expect_status(w, post_traces(w, make_request(120 * 1000)), "413");  /* larger than the queue */

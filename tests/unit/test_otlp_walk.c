@@ -202,6 +202,33 @@ static void test_otlp_walk_spends_nothing_on_depth(void **state)
     assert_true(clock_mono_ns() - began < INT64_C(1000) * 1000 * 1000); /* well under a millisecond each */
 }
 
+static void test_otlp_attributes_that_a_resource_has_are_its_own(void **state)
+{
+    (void)state;
+    struct buf in, attributes, out, expected;
+    buf_init(&in, 1000), buf_init(&attributes, 1000), buf_init(&out, 2000), buf_init(&expected, 2000);
+    otlp_put_attribute(&attributes, "k8s.pod.name", "ours");
+    otlp_put_attribute(&attributes, "cluster", "blue");
+    for (int i = 0; i < 2; i++) {
+        struct buf resource, outer;
+        buf_init(&resource, 1000), buf_init(&outer, 1000);
+        otlp_put_attribute(&resource, "k8s.pod.name", "theirs");
+        otlp_put_attribute(&resource, "k8s.pod", "another name");
+        if (i == 1)
+            otlp_put_attribute(&resource, "cluster", "blue");
+        pb_put_bytes(&outer, 1, buf_bytes(&resource));
+        pb_put_string(&outer, 3, "https://schema");
+        pb_put_bytes(i ? &expected : &in, 1, buf_bytes(&outer));
+        buf_fini(&resource), buf_fini(&outer);
+    }
+    assert_int_equal(otlp_add_resource_attributes(buf_bytes(&in), buf_bytes(&attributes), &out), 0);
+    assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&expected)));
+    buf_clear(&out); /* a second time nothing is missing */
+    assert_int_equal(otlp_add_resource_attributes(buf_bytes(&expected), buf_bytes(&attributes), &out), 0);
+    assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&expected)));
+    buf_fini(&in), buf_fini(&attributes), buf_fini(&out), buf_fini(&expected);
+}
+
 static void test_otlp_attributes_stand_at_the_end_of_each_resource(void **state)
 {
     (void)state;
@@ -267,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_otlp_walk_refuses_garbage_in_points),
         cmocka_unit_test(test_otlp_walk_refuses_garbage),
         cmocka_unit_test(test_otlp_walk_spends_nothing_on_depth),
+        cmocka_unit_test(test_otlp_attributes_that_a_resource_has_are_its_own),
         cmocka_unit_test(test_otlp_attributes_stand_at_the_end_of_each_resource),
         cmocka_unit_test(test_otlp_attributes_past_the_limit_leave_the_buffer_alone),
         cmocka_unit_test(test_otlp_walk_is_fast),
