@@ -113,6 +113,8 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
+    if (agent->logs)
+        logs_set_pods(agent->logs, assignment);
     if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
         log_warn("the senders of OTLP are not known: too many pods", NULL);
 }

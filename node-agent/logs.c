@@ -29,6 +29,7 @@ struct logs {
     struct offsets *offsets; /* the store's */
     struct tail *tail;
     struct logs_seal seal;
+    struct log_policy policy;
     uv_timer_t tick, retry;
     unsigned ticks;
     struct stats_cell *files, *queued, *rewinds, *gone;
@@ -232,16 +233,20 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     l->files = stats_cell(stats, AGENT_LOG_FILES);
     l->queued = stats_cell(stats, AGENT_QUEUE_BYTES, "logs");
     l->rewinds = stats_cell(stats, AGENT_LOG_REWINDS);
-    int err = open_store(l, loop);
+    int err = log_policy_init(&l->policy, config, stats);
+    if (err == 0)
+        err = open_store(l, loop);
     if (err == 0 && (err = open_tail(l, loop)) < 0)
         offsets_store_close(l->store);
     if (err < 0) {
         logs_seal_fini(&l->seal);
+        log_policy_fini(&l->policy);
         free(l);
         return err;
     }
     l->seal.tail = l->tail;
     l->seal.offsets = l->offsets;
+    logs_seal_set_policy(&l->seal, &l->policy);
     warn_labels(config);
     uv_timer_init(&loop->uv, &l->tick);
     uv_timer_init(&loop->uv, &l->retry);
@@ -265,6 +270,12 @@ void logs_set_ship(struct logs *l, struct ship *ship)
 struct ship_source logs_source(struct logs *l)
 {
     return (struct ship_source){l, seal, committed, refused, resumed};
+}
+
+void logs_set_pods(struct logs *l, const struct assignment *assignment)
+{
+    if (!assignment->unchanged)
+        log_policy_set_pods(&l->policy, assignment);
 }
 
 void logs_rescan(struct logs *l)
@@ -298,6 +309,7 @@ void logs_close(struct logs *l)
     tail_close(l->tail);
     offsets_store_close(l->store);
     logs_seal_fini(&l->seal);
+    log_policy_fini(&l->policy);
     l->closing = 2;
     uv_close((uv_handle_t *)&l->tick, on_closed);
     uv_close((uv_handle_t *)&l->retry, on_closed);

@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "node-agent/config.h"
 #include "node-agent/ship.h"
+#include "proto/assignment.h"
 
 struct logs;
 
@@ -36,6 +37,9 @@ void logs_set_ship(struct logs *logs, struct ship *ship);
 
 /* logs_source: the record for ship_new. */
 struct ship_source logs_source(struct logs *logs);
+
+/* logs_set_pods: what the gateway's assignment tells of this node's pods: rules and labels may go by it. */
+void logs_set_pods(struct logs *logs, const struct assignment *assignment);
 
 /* logs_rescan: looks for files now, and takes every log as written to. */
 void logs_rescan(struct logs *logs);

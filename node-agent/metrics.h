@@ -48,6 +48,15 @@
       "Times a log file or folder could not be read.")                                                       \
     X(LOG_PACED, "tributary_agent_log_paced_seconds_total", STATS_COUNTER, 1e-9,                             \
       "Time streams waited because of their rate limit.")                                                    \
+    X(LOG_RULE_LINES, "tributary_agent_log_rule_lines_total", STATS_COUNTER, 1,                              \
+      "Lines that a rule dropped, limited or redacted.", "rule", "effect")                                   \
+    X(LOG_EXCLUDED_BYTES, "tributary_agent_log_excluded_bytes_total", STATS_COUNTER, 1,                      \
+      "Bytes of logs that a rule or an annotation excludes.")                                                \
+    X(LOG_JOINED, "tributary_agent_log_joined_lines_total", STATS_COUNTER, 1,                                \
+      "Lines that became part of the line before them.")                                                     \
+    X(LOG_STREAMS, "tributary_agent_log_streams", STATS_GAUGE, 1, "Streams that lines were sent in.")        \
+    X(LOG_HELD, "tributary_agent_log_held_logs", STATS_GAUGE, 1,                                             \
+      "Logs that wait because the agent has as many streams as it may.")                                     \
     /* scrapes and host metrics */                                                                           \
     X(SCRAPES, "tributary_agent_scrapes_total", STATS_COUNTER, 1, "Scrapes, by result.", "job", "result")    \
     X(COLLECT_SECONDS, "tributary_agent_host_metrics_seconds", STATS_HISTOGRAM, 1e-9,                        \

@@ -49,7 +49,7 @@ static void forget_positions(struct tail_file *file)
 {
     file->pos = file->scanned = file->told_base = 0;
     for (int i = 0; i < CRI_STREAMS; i++) {
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
 }
@@ -326,17 +326,23 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+uint64_t tail_file_open_at(const struct tail_file *file, int stream)
+{
+    uint64_t line = file->open_at[stream], record = file->join_at[stream];
+    return line < record ? line : record;
+}
+
 uint64_t tail_file_base(const struct tail_file *file)
 {
     uint64_t base = file->pos;
     for (int i = 0; i < CRI_STREAMS; i++)
-        base = file->open_at[i] < base ? file->open_at[i] : base;
+        base = tail_file_open_at(file, i) < base ? tail_file_open_at(file, i) : base;
     return base;
 }
 
 uint64_t tail_file_ahead(const struct tail_file *file, int stream)
 {
-    uint64_t read = file->open_at[stream] < file->pos ? file->open_at[stream] : file->pos;
+    uint64_t open = tail_file_open_at(file, stream), read = open < file->pos ? open : file->pos;
     return larger(read, file->skip[stream]);
 }
 
@@ -346,7 +352,7 @@ void tail_file_fall_back(struct tail_file *file)
     for (int i = 0; i < CRI_STREAMS; i++)
         file->skip[i] = tail_file_ahead(file, i);
     for (int i = 0; i < CRI_STREAMS; i++)
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
     file->pos = base;
     file->scanned = 0;
 }

@@ -8,9 +8,9 @@
  * one, so it is recognised by its name before .gz or by its stream and the first bytes that it unpacks to.
  *
  * Positions: pos is how far the file was read. base is where every stream is complete: it lies before the
- * first byte of an open line (a CRI P part without its F). A stream that is complete further than base has an
- * end of its own under the identity with "#stdout" etc. behind it, so that reading again from base repeats
- * none of its lines. Loop thread only.
+ * first byte of an open line (a CRI P part without its F, a record that may go on with the next line). A
+ * stream that is complete further than base has an end of its own under the identity with "#stdout" etc.
+ * behind it, so that reading again from base repeats none of its lines. Loop thread only.
  */
 #ifndef NODE_AGENT_TAIL_FILE_H
 #define NODE_AGENT_TAIL_FILE_H
@@ -50,8 +50,10 @@ struct tail_file {
     uint64_t pos, size;
     uint64_t scanned;              /* no newline between pos and here; 0: not looked */
     uint64_t open_at[CRI_STREAMS]; /* first byte of the stream's open line in this file; TAIL_NONE: none */
-    uint64_t skip[CRI_STREAMS];    /* lines of the stream before it were sent already */
-    uint64_t told_base;            /* base and ahead, as sealed last */
+    uint64_t
+        join_at[CRI_STREAMS];   /* the same of a record of several lines, of which the open line is a part */
+    uint64_t skip[CRI_STREAMS]; /* lines of the stream before it were sent already */
+    uint64_t told_base;         /* base and ahead, as sealed last */
     uint64_t told[CRI_STREAMS];
     int error;               /* of the last look or read: a negative errno, or 0 */
     const char *host_root;   /* borrowed */
@@ -133,6 +135,9 @@ const char *tail_file_key(const struct tail_file *file, int stream, char storage
 /* tail_file_base, tail_file_ahead: see the head comment; of what was read. */
 uint64_t tail_file_base(const struct tail_file *file);
 uint64_t tail_file_ahead(const struct tail_file *file, int stream);
+
+/* tail_file_open_at: the first byte of what the stream has open in this file; TAIL_NONE: nothing. */
+uint64_t tail_file_open_at(const struct tail_file *file, int stream);
 
 /* tail_file_fall_back: reading goes on from base, without repeating what streams have ahead of it. */
 void tail_file_fall_back(struct tail_file *file);

@@ -221,7 +221,7 @@ void tail_set_unsee(struct tail_set *set, struct tail_owner *owner)
 static void age_log(struct tail_log *log, int64_t now_ns)
 {
     for (struct tail_file *f = log->files; f; f = f->next) {
-        bool live = f->linked && f->name[strlen(f->name) - 1] == 'g'; /* N.log; rotated ones end in a digit */
+        bool live = f->linked && !f->zipped && strcmp(f->name, log->live_name) == 0;
         if (!live && (f->live || f->changed_ns <= 0)) {
             f->changed_ns = now_ns;
             log->dirty = true;
