@@ -1,7 +1,6 @@
 /* sysctl.c - values of /proc/sys that are asked for: --collector.sysctl.include=NAME or NAME:KEY,... for
  * numbers,
  * --collector.sysctl.include-info=NAME for words. A file holds one or several, separated by blanks. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
+#include "node-agent/metric_name.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
@@ -44,10 +44,7 @@ static int add(struct sysctl_state *state, const char *given, bool is_info)
     const char *colon = strchr(given, ':');
     *item = (struct sysctl){.keys = colon ? colon + 1 : NULL, .is_info = is_info};
     snprintf(item->name, sizeof item->name, "%.*s", colon ? (int)(colon - given) : (int)strlen(given), given);
-    snprintf(item->metric, sizeof item->metric, "%s", item->name);
-    for (char *c = item->metric; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != ':' && *c != '_')
-            *c = '_';
+    metric_name_sanitize(item->name, item->metric, sizeof item->metric);
     return 0;
 }
 
