@@ -7,6 +7,7 @@
 
 #include "node-agent/collector_flags.h"
 #include "node-agent/log_rules.h"
+#include "node-agent/tail_start.h"
 
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
@@ -270,12 +271,17 @@ static const char *host_name(void)
     return name;
 }
 
-static int check_rules(const char *path, const struct agent_config *config, struct buf *errors)
+/* What the table cannot check of logs. */
+static int check_logs(const char *path, const struct agent_config *config, struct buf *errors)
 {
     struct log_rules *rules;
+    int64_t from_ns;
     int err = log_rules_new(path, config, NULL, errors, &rules);
     if (err == 0)
         log_rules_free(rules);
+    if (err == 0 && (err = tail_start_parse(config->logs.read_from, INT64_MAX, &from_ns)) < 0)
+        buf_printf(errors, "%s: logs.read_from: not beginning, end or a duration: %s\n", path,
+                   config->logs.read_from);
     return err;
 }
 
@@ -294,7 +300,7 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
     }
     err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
     if (err == 0)
-        err = check_rules(path, config, errors);
+        err = check_logs(path, config, errors);
     if (err < 0) {
         conf_free(memory);
         return err;

@@ -12,6 +12,7 @@
 #include "node-agent/metrics.h"
 #include "node-agent/offsets_store.h"
 #include "node-agent/tail_resume.h"
+#include "node-agent/tail_start.h"
 
 enum {
     RETRY_MS = 50,
@@ -211,11 +212,16 @@ static int open_tail(struct logs *l, struct loop *loop)
         .max_files = file_limit(),
         .rescan_ms = config->logs.rescan_ms,
         .linger_ns = l->seal.reader.linger_ns,
+        .files = &config->logs.files,
         .offsets = l->offsets,
         .errors = l->seal.reader.counts.errors,
         .on_change = on_change,
         .ctx = l,
     };
+    options.from_ns = TAIL_START_ALL;
+    if (config->logs.read_from &&
+        tail_start_parse(config->logs.read_from, clock_wall_ns(), &options.from_ns) < 0)
+        return -EINVAL;
     return tail_new(&loop->uv, &options, &l->tail);
 }
 
