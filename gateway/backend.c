@@ -369,8 +369,7 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
         .config = config,
         .signal = signal,
         .kind = kind,
-        .limit_bytes =
-            config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(kind, signal),
+        .limit_bytes = backend_limit_of(config, signal),
         .formats = backend_formats_of(config, signal),
         .formats_elsewhere = formats_elsewhere,
         .translate = &b->translate,
@@ -467,4 +466,11 @@ int backend_view(struct backend *backend, struct fanout_view *ret_view)
     int err = buffer_reader_ledger(backend->view_reader, &ret_view->ledger);
     pthread_mutex_unlock(&backend->view_lock);
     return err;
+}
+
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal)
+{
+    if (config->max_request_bytes)
+        return (uint64_t)config->max_request_bytes;
+    return default_limit(backend_kind_of(config, signal), signal);
 }

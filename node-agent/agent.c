@@ -50,7 +50,7 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
-    struct senders senders; /* of OTLP */
+    struct senders senders; /* of OTLP; nobody before the first assignment */
     struct otlp *otlp;
     struct shipping waiting, full;
     struct pages *pages;
@@ -273,6 +273,7 @@ static int start(struct agent *agent)
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
     const char *part = "state_folder";
+    senders_init(&agent->senders);
     int err = take_lock(agent);
     if (err == 0 && agent->config.otlp.enabled) {
         part = "otlp";
