@@ -273,7 +273,6 @@ static int start(struct agent *agent)
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
     const char *part = "state_folder";
-    senders_init(&agent->senders);
     int err = take_lock(agent);
     if (err == 0 && agent->config.otlp.enabled) {
         part = "otlp";

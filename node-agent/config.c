@@ -200,7 +200,7 @@ static const struct conf_option otlp_options[] = {
 static const struct conf_option queue_options[] = {
     {"metrics_bytes", CONF_SIZE, AT(queue.metrics_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
      .help = "Samples waiting for the gateway; past it the oldest are dropped and counted."},
-    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
+    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "8MiB", 64 * KIB, GIB,
      .help = "OTLP requests of all signals waiting for the gateway; past it, or when one signal has half of "
              "it, senders are answered 503."},
     {0},
