@@ -156,6 +156,9 @@ static const struct conf_option logs_options[] = {
     {"pod_labels", CONF_STRINGS, AT(logs.pod_labels) - AT(logs),
      .help = "Pod labels to put on streams (characters that Loki does not take in names become _). They come "
              "with the gateway's assignment; lines before it are in a stream without them."},
+    {"metadata_wait", CONF_DURATION, AT(logs.metadata_wait_ms) - AT(logs), "5s", 0, MINUTE,
+     .help = "At its start the agent reads no logs before it knows its pods' labels and annotations, but for "
+             "no longer than that."},
     {"metadata", CONF_STRINGS, AT(logs.metadata) - AT(logs), .form = "^(filename|pod_uid|restart_count)$",
      .example = "filename",
      .help = "What to send with every line as structured metadata: filename, pod_uid, "
