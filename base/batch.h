@@ -60,7 +60,8 @@ struct batch {
     size_t owed_count;
     bool handed_over;
     uint32_t crc;         /* crc32c of payload, made by the agent */
-    struct bytes payload; /* a snappy block; memory belongs to payload_owner */
+    struct bytes payload; /* a snappy block; memory belongs to payload_owner. Once committed it may have gone:
+                             NULL, with its length */
     void *payload_owner;  /* owned; given to payload_release */
     void (*payload_release)(void *owner);
 };

@@ -62,11 +62,13 @@ static void init_threads(struct buffer *buffer)
     pthread_mutex_init(&buffer->queue_lock, NULL);
     pthread_mutex_init(&buffer->state_lock, NULL);
     pthread_mutex_init(&buffer->hook_lock, NULL);
+    buffer_recent_init(&buffer->recent);
 }
 
 static void free_buffer(struct buffer *buffer)
 {
     buffer_store_close(buffer);
+    buffer_recent_fini(&buffer->recent);
     if (buffer->lock_fd >= 0)
         close(buffer->lock_fd);
     pthread_cond_destroy(&buffer->queue_filled);
@@ -170,6 +172,11 @@ void buffer_hand_over(struct buffer *buffer, struct buffer_handed *handed)
 void buffer_change_refusal(struct buffer *buffer, struct buffer_refusal_change *change)
 {
     buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_REFUSAL, .of.change = change});
+}
+
+void buffer_note_replay(struct buffer *buffer, struct buffer_replay_note *note)
+{
+    buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_REPLAY, .of.replay = note});
 }
 
 int64_t buffer_newest(const struct buffer *buffer, int slot)

@@ -7,6 +7,10 @@
  * committed or a checkpoint done, so nothing is promised earlier than without this. A gathered write that
  * fails is reported by the call that had it written.
  *
+ * What a checkpoint writes into the main file goes past the page cache (O_DIRECT) where the file system does
+ * that: it is hardly ever read again while it is young, because fan-out follows the commits in the WAL. That
+ * saves a copy and the page cache's memory, which in a container counts as the program's.
+ *
  * For the connection that writes; readers use SQLite's default on the same files.
  */
 #ifndef BASE_BUFFER_VFS_H

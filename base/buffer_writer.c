@@ -36,6 +36,9 @@ static void answer(const struct buffer_work *work)
     case BUFFER_WORK_REFUSAL:
         mailbox_post(work->of.change->reply_to, &work->of.change->letter);
         break;
+    case BUFFER_WORK_REPLAY:
+        mailbox_post(work->of.replay->reply_to, &work->of.replay->letter);
+        break;
     }
 }
 
@@ -56,6 +59,9 @@ static void fail(const struct buffer_work *work, int err)
         break;
     case BUFFER_WORK_REFUSAL:
         work->of.change->error = err;
+        break;
+    case BUFFER_WORK_REPLAY:
+        work->of.replay->error = err;
         break;
     }
 }
@@ -170,6 +176,10 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
         err = buffer_settle_refusal(buffer, work->of.change);
         work->of.change->error = err;
         return err == -ENOENT ? 0 : err;
+    case BUFFER_WORK_REPLAY:
+        err = buffer_settle_replay(buffer, work->of.replay);
+        work->of.replay->error = err;
+        return err == -ENOENT ? 0 : err;
     }
     return err;
 }
@@ -236,12 +246,24 @@ static int commit(struct buffer *buffer, struct buffer_work *const *works, size_
     return err;
 }
 
+/* For the fan-out that is about to ask for them; without one nobody does. */
+static void keep_recent(struct buffer *buffer, const struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        struct buffer_append *append = group->works[i]->of.append;
+        if (group->works[i]->kind == BUFFER_WORK_APPEND && append->outcome == BUFFER_COMMITTED &&
+            buffer->backend_count)
+            buffer_recent_keep(&buffer->recent, append->row_id, append->batch);
+    }
+}
+
 static void run_group(struct buffer *buffer, struct group *group)
 {
     bool added = false;
     int err = commit(buffer, group->works, group->count, &added);
     for (size_t i = 0; err < 0 && group->count > 1 && i < group->count; i++)
         commit(buffer, &group->works[i], 1, &added);
+    keep_recent(buffer, group);
     pthread_mutex_lock(&buffer->hook_lock);
     for (int i = 0; added && i < buffer->hook_count; i++)
         buffer->hooks[i].fn(buffer->hooks[i].ctx);
@@ -263,6 +285,7 @@ static void tidy(struct buffer *buffer)
     if (now < buffer->next_tidy_ns)
         return;
     bool has_more = false, could = buffer->tally.can_commit;
+    buffer_recent_clear(&buffer->recent);
     if (!buffer->mirror_is_valid)
         buffer_store_rollback(buffer);
     int err = buffer->mirror_is_valid ? buffer_space_tidy(buffer, &has_more) : -EIO;

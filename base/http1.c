@@ -305,13 +305,15 @@ const char *http1_target(const struct http1 *h)
 /* The value after name at *at, which moves to the next name; NULL at the end. */
 static const char *next_header(const struct http1 *h, size_t *at, const char **ret_name)
 {
-    if (*at >= h->head.len)
+    const char *head = (const char *)h->head.ptr;
+    const char *colon = *at < h->head.len ? memchr(head + *at, '\0', h->head.len - *at) : NULL;
+    size_t value = colon ? (size_t)(colon - head) + 1 : h->head.len;
+    const char *end = value < h->head.len ? memchr(head + value, '\0', h->head.len - value) : NULL;
+    if (!end) /* the head was refused before its end */
         return NULL;
-    const char *name = (const char *)h->head.ptr + *at;
-    const char *value = name + strlen(name) + 1;
-    *at = (size_t)(value + strlen(value) + 1 - (const char *)h->head.ptr);
-    *ret_name = name;
-    return value;
+    *ret_name = head + *at;
+    *at = (size_t)(end - head) + 1;
+    return head + value;
 }
 
 const char *http1_header(const struct http1 *h, const char *name)

@@ -97,7 +97,7 @@ void http2_free_stream(struct http2_stream *stream)
 static void refuse(struct http_request *s)
 {
     s->is_unread = true;
-    http2_refuse(s, s->http.status, s->http.status == 503 ? "Retry-After: 1\r\n" : NULL, s->http.reason);
+    http2_refuse(s, s->http.status, answer_refusal_headers(s->http.status), s->http.reason);
 }
 
 /* Whether the head can be served; refused and answered if not. */
@@ -503,6 +503,16 @@ static void send_frames(struct http_request *c)
         connection_send(c, (struct bytes){block, len}, (struct bytes){0}, false);
 }
 
+/* Whether a route still has to say something. */
+static bool is_serving(const struct http2 *h)
+{
+    for (const struct http_request *s = h->streams; s; s = s->next)
+        if (s->state == CONNECTION_SERVING || s->state == CONNECTION_STREAMING)
+            return true;
+    return false;
+}
+
+/* A peer that sends nothing more finishes no request and opens no window: what can be written now is all. */
 void http2_flush(struct http_request *c)
 {
     struct http2 *h = c->http2;
@@ -511,7 +521,7 @@ void http2_flush(struct http_request *c)
     send_frames(c);
     if (c->state != CONNECTION_HTTP2)
         return;
-    bool is_over = !nghttp2_session_want_read(h->frames) || (c->is_half_closed && !h->stream_count);
+    bool is_over = !nghttp2_session_want_read(h->frames) || (c->is_half_closed && !is_serving(h));
     if (is_over && !nghttp2_session_want_write(h->frames) &&
         uv_stream_get_write_queue_size(&c->socket.stream) == 0)
         connection_close(c);

@@ -136,7 +136,9 @@ void http2_refuse(struct http_request *s, int status, const char *headers, const
     const char *type = http1_header(&s->http, "content-type");
     struct buf head;
     if (!type || strncmp(type, "application/grpc", 16) != 0) {
-        http2_answer(s, status, headers, "text/plain; charset=utf-8", bytes_of_string(text), NULL);
+        struct bytes body = answer_refusal_body(s, status, text, &head, &type);
+        http2_answer(s, status, headers, type, body, NULL);
+        buf_fini(&head);
         return;
     }
     buf_init(&head, GRPC_HEAD_BYTES);

@@ -6,7 +6,7 @@
 #include "base/http2.h"
 #include "base/http_connection.h"
 
-enum { ANSWER_HEAD_BYTES = 16 * 1024 };
+enum { ANSWER_HEAD_BYTES = 16 * 1024, REFUSAL_MAX = 8192 };
 
 static const char *reason_of(int status)
 {
@@ -117,12 +117,40 @@ void http_answer_text(struct http_request *request, int status, const char *text
     http_answer(request, status, NULL, "text/plain; charset=utf-8", bytes_of_string(text));
 }
 
+const char *answer_refusal_headers(int status)
+{
+    switch (status) {
+    case 415:
+        return "Accept-Encoding: gzip, identity\r\n";
+    case 503:
+        return "Retry-After: 1\r\n";
+    }
+    return NULL;
+}
+
+struct bytes answer_refusal_body(const struct http_request *c, int status, const char *text,
+                                 struct buf *storage, const char **ret_content_type)
+{
+    const struct http_server *server = c->carrier ? c->carrier->server : c->server;
+    const char *type = NULL;
+    buf_init(storage, REFUSAL_MAX);
+    if (server && server->put_refusal)
+        type = server->put_refusal(http1_header(&c->http, "content-type"), status, text, storage);
+    *ret_content_type = type ? type : "text/plain; charset=utf-8";
+    return type ? buf_bytes(storage) : bytes_of_string(text);
+}
+
 void answer_refusal(struct http_request *c, int status, const char *headers, const char *text)
 {
-    if (c->stream)
+    struct buf storage;
+    const char *type;
+    if (c->stream) {
         http2_refuse(c, status, headers, text);
-    else
-        send_answer(c, status, headers, "text/plain; charset=utf-8", bytes_of_string(text));
+        return;
+    }
+    struct bytes body = answer_refusal_body(c, status, text, &storage, &type);
+    send_answer(c, status, headers, type, body);
+    buf_fini(&storage);
 }
 
 void http_stream_begin(struct http_request *request, int status, const char *content_type)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/http2.h"
+#include "base/passed_sockets.h"
 
 struct write {
     uv_write_t request;
@@ -166,7 +167,8 @@ static void on_request(struct http_request *c)
 {
     char allow[128];
     bool is_old = c->old_at_ms && now_ms(c) >= c->old_at_ms;
-    c->keeps_alive = http1_keeps_alive(&c->http) && !c->server->is_stopping && !is_old;
+    bool is_ending = c->server->is_stopping && !passed_sockets_is_on();
+    c->keeps_alive = http1_keeps_alive(&c->http) && !is_ending && !is_old;
     connection_set_state(c, CONNECTION_SERVING);
     if (!c->route) {
         connection_refuse_route(c, connection_find_route(c, allow, sizeof allow), allow);
@@ -184,10 +186,7 @@ static void on_refused(struct http_request *c)
     c->keeps_alive = false;
     c->is_unread = true;
     snprintf(text, sizeof text, "%s\n", h->reason);
-    const char *headers = h->status == 415   ? "Accept-Encoding: gzip, identity\r\n"
-                          : h->status == 503 ? "Retry-After: 1\r\n"
-                                             : NULL;
-    answer_refusal(c, h->status, headers, text);
+    answer_refusal(c, h->status, answer_refusal_headers(h->status), text);
 }
 
 /* One event of the parser. */
@@ -347,7 +346,10 @@ static void on_answered(struct http_request *c)
 {
     if (c->keeps_alive && !c->server->is_stopping)
         begin_next(c);
-    else if (c->is_half_closed || (!c->is_unread && c->ahead.len == 0))
+    else if (c->keeps_alive && c->ahead.len == 0) {
+        server_pass_on(c);
+        connection_close(c);
+    } else if (c->is_half_closed || (!c->is_unread && c->ahead.len == 0))
         connection_close(c);
     else
         linger(c);

@@ -41,11 +41,13 @@ struct http_server {
     void *ctx;
     struct http_limits limits;
     struct http1_limits message_limits;
+    const char *(*put_refusal)(const char *content_type, int status, const char *text, struct buf *body);
     struct http_request *connections; /* owned; a list */
     int connection_count;
     int64_t accepted; /* connections so far */
     size_t in_flight_bytes;
-    char *path; /* owned; of a unix socket */
+    char *path;    /* owned; of a unix socket */
+    char *address; /* owned; of TCP, as configured */
     int port;
     int open_handles;  /* listener and timer */
     bool accept_waits; /* a connection waits for one to close */
@@ -127,6 +129,10 @@ void connection_free(struct http_request *c);
 int server_find_route(const struct http_server *server, const char *method, const char *path,
                       const struct http_route **ret_route, char *allow, size_t allow_size);
 
+/* server_pass_on: before a new image of the program (passed_sockets.h): an HTTP/1.1 connection between two
+ * requests stays open for it. To be closed here all the same. */
+void server_pass_on(struct http_request *c);
+
 /* server_arm: the timer fires at deadline_ms or earlier. */
 void server_arm(struct http_server *server, int64_t deadline_ms);
 
@@ -135,6 +141,14 @@ void server_forget(struct http_server *server, struct http_request *c);
 
 /* answer_date: the time as HTTP writes it (29 characters). */
 void answer_date(char *text, size_t size);
+
+/* answer_refusal_headers: what a refusal by that status says besides; NULL: nothing. */
+const char *answer_refusal_headers(int status);
+
+/* answer_refusal_body: the server's own refusal as its owner says it, else the text itself; storage is the
+ * caller's to finish. */
+struct bytes answer_refusal_body(const struct http_request *c, int status, const char *text,
+                                 struct buf *storage, const char **ret_content_type);
 
 /* answer_refusal: an answer of the server's own, as text; the connection ends after it unless it keeps_alive.
  */

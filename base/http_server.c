@@ -11,6 +11,7 @@
 
 #include "base/http2.h"
 #include "base/http_connection.h"
+#include "base/passed_sockets.h"
 
 enum { LISTEN_BACKLOG = 511, TIMER_GRAIN_MS = 20, KEEPALIVE_S = 60 };
 
@@ -42,6 +43,7 @@ static void free_when_closed(struct http_server *s)
     if (!s->is_closing || s->open_handles > 0 || s->connections)
         return;
     free(s->path);
+    free(s->address);
     free(s);
 }
 
@@ -52,6 +54,20 @@ static void on_handle_closed(uv_handle_t *handle)
     free_when_closed(s);
 }
 
+/* Without it the socket is closed, as it would be anyway. */
+static void pass_on(enum passed_socket kind, const struct http_server *s, const uv_handle_t *handle)
+{
+    uv_os_fd_t fd;
+    if (s->address && uv_fileno(handle, &fd) == 0)
+        passed_sockets_keep(kind, s->address, fd);
+}
+
+void server_pass_on(struct http_request *c)
+{
+    if (!c->http2 && c->ahead.len == 0 && !c->is_half_closed)
+        pass_on(PASSED_CONNECTION, c->server, &c->socket.handle);
+}
+
 static void close_listener(struct http_server *s)
 {
     if (!s->is_listening)
@@ -59,6 +75,8 @@ static void close_listener(struct http_server *s)
     s->is_listening = false;
     if (s->path)
         unlink(s->path);
+    else
+        pass_on(PASSED_LISTENER, s, &s->listener.handle);
     uv_close(&s->listener.handle, on_handle_closed);
 }
 
@@ -67,9 +85,10 @@ void http_server_stop(struct http_server *server)
     server->is_stopping = true;
     close_listener(server);
     for (struct http_request *c = server->connections; c; c = c->next)
-        if (c->state == CONNECTION_IDLE)
+        if (c->state == CONNECTION_IDLE) {
+            server_pass_on(c);
             connection_close(c);
-        else if (c->state == CONNECTION_HTTP2)
+        } else if (c->state == CONNECTION_HTTP2)
             http2_stop(c);
 }
 
@@ -85,6 +104,13 @@ void http_server_close(struct http_server *server)
         http2_drop(c);
         connection_close(c);
     }
+}
+
+void http_server_on_refusal(struct http_server *server,
+                            const char *(*put)(const char *content_type, int status, const char *text,
+                                               struct buf *body))
+{
+    server->put_refusal = put;
 }
 
 int http_server_port(const struct http_server *server)
@@ -146,13 +172,12 @@ static int64_t draw_age(struct http_server *s)
                : 0;
 }
 
-static void accept_connection(struct http_server *s)
+static struct http_request *new_connection(struct http_server *s)
 {
     struct http_request *c = calloc(1, sizeof *c);
     if (!c || init_socket(s, c) < 0) {
         free(c);
-        s->accept_waits = true; /* until a connection closes and gives memory back */
-        return;
+        return NULL;
     }
     c->server = s;
     c->socket.handle.data = c;
@@ -160,6 +185,16 @@ static void accept_connection(struct http_server *s)
     buf_init(&c->ahead, HTTP_READ_BYTES);
     c->old_at_ms = draw_age(s);
     link_connection(s, c);
+    return c;
+}
+
+static void accept_connection(struct http_server *s)
+{
+    struct http_request *c = new_connection(s);
+    if (!c) {
+        s->accept_waits = true; /* until a connection closes and gives memory back */
+        return;
+    }
     if (uv_accept(&s->listener.stream, &c->socket.stream) < 0) {
         connection_close(c);
         return;
@@ -169,6 +204,21 @@ static void accept_connection(struct http_server *s)
         uv_tcp_keepalive(&c->socket.tcp, 1, KEEPALIVE_S);
     }
     connection_start(c);
+}
+
+/* Connections that a former image of the program had on this address, between two requests. */
+static void adopt_connections(struct http_server *s)
+{
+    for (int fd; (fd = passed_sockets_take(PASSED_CONNECTION, s->address)) >= 0;) {
+        struct http_request *c = new_connection(s);
+        int err = c ? uv_tcp_open(&c->socket.tcp, fd) : -ENOMEM;
+        if (err < 0)
+            close(fd);
+        if (err == 0)
+            connection_start(c);
+        else if (c)
+            connection_close(c);
+    }
 }
 
 /* libuv stops watching the listener until the connection it has accepted is taken with uv_accept. */
@@ -227,11 +277,23 @@ int server_find_route(const struct http_server *server, const char *method, cons
 
 /* Listening */
 
+/* What a former image of the program listened with, with the connections that wait there; else a new one. */
+static int bind_to(struct http_server *s, const struct sockaddr *address)
+{
+    int fd = passed_sockets_take(PASSED_LISTENER, s->address);
+    if (fd < 0)
+        return uv_tcp_bind(&s->listener.tcp, address, 0);
+    int err = uv_tcp_open(&s->listener.tcp, fd);
+    if (err < 0)
+        close(fd);
+    return err;
+}
+
 static int listen_on(struct http_server *s, const struct sockaddr *address)
 {
     struct sockaddr_storage bound;
     int len = sizeof bound;
-    int err = uv_tcp_bind(&s->listener.tcp, address, 0);
+    int err = bind_to(s, address);
     if (err == 0)
         err = uv_listen(&s->listener.stream, LISTEN_BACKLOG, on_connection);
     if (err == 0)
@@ -270,7 +332,7 @@ static int listen_tcp(struct http_server *s, const char *address)
         return err;
     if (getaddrinfo(*host ? host : NULL, port, &hints, &found) != 0)
         return -EADDRNOTAVAIL;
-    err = uv_tcp_init(s->loop, &s->listener.tcp);
+    err = (s->address = strdup(address)) ? uv_tcp_init(s->loop, &s->listener.tcp) : -ENOMEM;
     s->is_listening = err == 0;
     s->open_handles += s->is_listening;
     s->listener.handle.data = s;
@@ -372,6 +434,8 @@ int http_server_new(uv_loop_t *loop, const char *address, const struct http_rout
         http_server_close(s);
         return err;
     }
+    if (s->address)
+        adopt_connections(s);
     *ret_server = s;
     return 0;
 }

@@ -44,6 +44,13 @@ struct http_limits {
 int http_server_new(uv_loop_t *loop, const char *address, const struct http_route *routes, void *ctx,
                     const struct http_limits *limits, struct http_server **ret_server);
 
+/* http_server_on_refusal: how the server's own refusals (404, 405, 413, 415 and others) are said to a client
+ * whose request had that content type (NULL: none, or not known yet): put appends the body and returns its
+ * content type; NULL: text, as without it. gRPC clients are told in gRPC's form in any case. */
+void http_server_on_refusal(struct http_server *server,
+                            const char *(*put)(const char *content_type, int status, const char *text,
+                                               struct buf *body));
+
 /* http_server_port: the port it listens on (when 0 was asked for); 0 for a unix socket. */
 int http_server_port(const struct http_server *server);
 

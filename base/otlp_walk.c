@@ -5,9 +5,13 @@
 #include "base/pb.h"
 
 enum { REQUEST_RESOURCES = 1, RESOURCE = 1, RESOURCE_SCOPES = 2, SCOPE = 1, SCOPE_RECORDS = 2 };
+/* Metric: gauge, sum, histogram, exponential_histogram, summary; all have their points in one field, and a
+ * point its time_unix_nano. */
+enum { METRIC_KINDS = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11, KIND_POINTS = 1, POINT_TIME = 3 };
 enum { RESOURCE_ATTRIBUTES = 1, ATTRIBUTE_KEY = 1, ATTRIBUTE_VALUE = 2, VALUE_STRING = 1 };
 
-/* Where a record has its times: fixed64 fields. A second choice counts where the first one is not set. */
+/* Where a record has its times: fixed64 fields. A second choice counts where the first one is not set. A
+ * metric has none of its own. */
 struct time_fields {
     uint32_t first, last, instead;
 };
@@ -67,7 +71,7 @@ static int walk_record(struct bytes record, const struct time_fields *fields, st
     struct pb_field field;
     int err = 0;
     count->records++;
-    while (fields->first && !(first_ns && last_ns) && (err = next_field(&record, &field)) > 0) {
+    while (!(first_ns && last_ns) && (err = next_field(&record, &field)) > 0) {
         if (field.type != PB_FIXED64)
             continue;
         if (field.number == fields->first)
@@ -81,6 +85,45 @@ static int walk_record(struct bytes record, const struct time_fields *fields, st
         return err;
     count_time(count, first_ns ? first_ns : instead_ns, last_ns ? last_ns : instead_ns);
     return 0;
+}
+
+/* The points of one kind of a metric: a gauge's, a sum's, a histogram's. */
+static int walk_points(struct bytes kind, struct otlp_count *count)
+{
+    struct pb_field field, time;
+    int err;
+    while ((err = next_field(&kind, &field)) > 0) {
+        if (field.number != KIND_POINTS)
+            continue;
+        if (field.type != PB_LEN)
+            return -EBADMSG;
+        while ((err = next_field(&field.bytes, &time)) > 0)
+            if (time.number == POINT_TIME && time.type == PB_FIXED64) {
+                count_time(count, time.value, time.value);
+                break;
+            }
+        if (err < 0)
+            return err;
+    }
+    return err;
+}
+
+static int walk_metric(struct bytes metric, struct otlp_count *count)
+{
+    struct pb_field field;
+    int err;
+    count->records++;
+    while ((err = next_field(&metric, &field)) > 0) {
+        bool is_kind = field.number < 32 && METRIC_KINDS >> field.number & 1;
+        if (!is_kind)
+            continue;
+        if (field.type != PB_LEN)
+            return -EBADMSG;
+        err = walk_points(field.bytes, count);
+        if (err < 0)
+            return err;
+    }
+    return err;
 }
 
 /* Whether the bytes are a message, by its own level alone. */
@@ -102,7 +145,9 @@ static int walk_scope(struct bytes scope, const struct time_fields *fields, stru
             continue;
         if (field.type != PB_LEN)
             return -EBADMSG;
-        err = field.number == SCOPE ? check_message(field.bytes) : walk_record(field.bytes, fields, count);
+        err = field.number == SCOPE ? check_message(field.bytes)
+              : fields->first       ? walk_record(field.bytes, fields, count)
+                                    : walk_metric(field.bytes, count);
         if (err < 0)
             return err;
     }
@@ -195,20 +240,74 @@ static int put(struct buf *out, const uint8_t *begin, const uint8_t *end)
     return buf_append(out, begin, (size_t)(end - begin));
 }
 
-/* Copies one resource_x message: before its resource, the resource with attributes, what follows. */
-static int copy_resource(struct bytes message, struct bytes attributes, struct buf *out)
+/* The first field of that number. */
+static struct bytes find_bytes(struct bytes message, uint32_t number)
 {
+    struct pb_field field;
+    while (next_field(&message, &field) > 0)
+        if (field.number == number && field.type == PB_LEN)
+            return field.bytes;
+    return (struct bytes){0};
+}
+
+static bool has_attribute(struct bytes resource, struct bytes name)
+{
+    struct pb_field field;
+    while (next_field(&resource, &field) > 0)
+        if (field.number == RESOURCE_ATTRIBUTES && field.type == PB_LEN &&
+            bytes_equal(find_bytes(field.bytes, ATTRIBUTE_KEY), name))
+            return true;
+    return false;
+}
+
+/* The next of the attributes whose name the resource does not have. */
+static bool next_missing(struct bytes *attributes, struct bytes resource, struct bytes *ret_whole)
+{
+    struct pb_field field;
+    while (pb_next(attributes, &field) > 0) {
+        *ret_whole = field.whole;
+        if (field.type != PB_LEN || !has_attribute(resource, find_bytes(field.bytes, ATTRIBUTE_KEY)))
+            return true;
+    }
+    return false;
+}
+
+static size_t measure_missing(struct bytes attributes, struct bytes resource)
+{
+    struct bytes whole;
+    size_t len = 0;
+    while (next_missing(&attributes, resource, &whole))
+        len += whole.len;
+    return len;
+}
+
+static int put_missing(struct bytes attributes, struct bytes resource, struct buf *out)
+{
+    struct bytes whole;
+    int err = 0;
+    while (!err && next_missing(&attributes, resource, &whole))
+        err = buf_append(out, whole.ptr, whole.len);
+    return err;
+}
+
+/* Copies one resource_x message: before its resource, the resource with attributes, what follows. */
+static int copy_resource(const struct pb_field *field, struct bytes attributes, struct buf *out)
+{
+    struct bytes message = field->bytes;
     struct pb_field old;
     int err = find_resource(message, &old);
     if (err < 0)
         return err;
+    size_t added = measure_missing(attributes, old.bytes);
+    if (!added)
+        return buf_append(out, field->whole.ptr, field->whole.len);
     const uint8_t *end = message.ptr + message.len;
-    size_t inner = old.bytes.len + attributes.len;
+    size_t inner = old.bytes.len + added;
     size_t outer = message.len - old.whole.len + 1 + pb_varint_size(inner) + inner;
     if ((err = put_head(out, REQUEST_RESOURCES, outer)) < 0 ||
         (err = put(out, message.ptr, old.whole.ptr)) < 0 || (err = put_head(out, RESOURCE, inner)) < 0 ||
         (err = buf_append(out, old.bytes.ptr, old.bytes.len)) < 0 ||
-        (err = buf_append(out, attributes.ptr, attributes.len)) < 0)
+        (err = put_missing(attributes, old.bytes, out)) < 0)
         return err;
     return put(out, old.whole.ptr + old.whole.len, end);
 }
@@ -226,7 +325,7 @@ int otlp_add_resource_attributes(struct bytes request, struct bytes attributes, 
         else if (field.type != PB_LEN)
             failed = -EBADMSG;
         else
-            failed = copy_resource(field.bytes, attributes, out);
+            failed = copy_resource(&field, attributes, out);
     }
     if (failed)
         out->len = began;

@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/passed_sockets.h"
+
 enum { ERRORS_MAX = 64 * 1024, STATUS_FAILED = 1, STATUS_USAGE = 2, DESCRIPTORS = 65536 };
 
 static int tell_usage(const struct program *program, FILE *to, int status)
@@ -66,6 +68,7 @@ static int run_verb(const struct program *program, int argc, char **argv)
  * started from. */
 static int start_anew(char **argv)
 {
+    passed_sockets_export();
     execvp(argv[0], argv);
     execv("/proc/self/exe", argv);
     perror(argv[0]);
@@ -102,6 +105,7 @@ static void raise_descriptor_limit(void)
 int program_main(const struct program *program, int argc, char **argv)
 {
     raise_descriptor_limit();
+    passed_sockets_adopt();
     int status = dispatch(program, argc, argv);
     return status == PROGRAM_RELOAD ? start_anew(argv) : status;
 }

@@ -179,6 +179,7 @@ static int seal(const char *folder, const char *state)
     config.logs.max_line_bytes = 256 * 1024;
     config.logs.batch_raw_bytes = BATCH;
     config.logs.rescan_ms = 10000;
+    config.logs.max_age_ms = INT64_C(168) * 3600 * 1000;
     struct loop loop = {0};
     struct stats *stats = agent_metrics_new();
     struct logs *logs;

@@ -21,6 +21,7 @@ struct backend {
     struct health health;
     struct isolation isolation;
     struct pace pace;
+    struct translate translate;
     struct slots slots;
     struct mailbox mailbox;
     struct lane *lanes[BUFFER_SLOTS]; /* owned; each holds a slot at least */
@@ -196,6 +197,7 @@ static void give_memory_back(struct backend *b)
     if (b->lane_count)
         b->busy_ns = now_ns;
     else if (b->busy_ns && now_ns - b->busy_ns >= (int64_t)MOST_WAIT_MS * MS) {
+        translate_release(&b->translate);
         malloc_trim(0);
         b->busy_ns = 0;
     }
@@ -273,8 +275,10 @@ static int resume_all(struct backend *b)
 
 /* ---- life */
 
-static uint64_t default_limit(enum telemetry signal)
+static uint64_t default_limit(enum backend_kind kind, enum telemetry signal)
 {
+    if (kind == BACKEND_OTLP_GRPC)
+        return 3 << 20;
     switch (signal) {
     case TELEMETRY_METRICS:
     case TELEMETRY_TRACES:
@@ -285,17 +289,53 @@ static uint64_t default_limit(enum telemetry signal)
     return 3 << 20;
 }
 
-static enum backend_kind kind_of(enum telemetry signal)
+static bool ends_with(const char *text, const char *end)
 {
+    size_t len = strcspn(text, "?"), end_len = strlen(end);
+    while (len && text[len - 1] == '/')
+        len--;
+    return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal)
+{
+    if (strncmp(config->url, "grpc", 4) == 0)
+        return BACKEND_OTLP_GRPC;
     switch (signal) {
     case TELEMETRY_METRICS:
-        return BACKEND_REMOTE_WRITE;
+        return ends_with(config->url, "/v1/metrics") ? BACKEND_OTLP_PLAIN : BACKEND_REMOTE_WRITE;
     case TELEMETRY_LOGS:
-        return BACKEND_LOKI;
+        return ends_with(config->url, "/v1/logs") ? BACKEND_OTLP_PLAIN : BACKEND_LOKI;
     case TELEMETRY_TRACES:
         return BACKEND_OTLP_HTTP;
     }
     return BACKEND_REMOTE_WRITE;
+}
+
+static enum batch_format otlp_format_of(enum telemetry signal)
+{
+    switch (signal) {
+    case TELEMETRY_METRICS:
+        return FORMAT_OTLP_METRICS;
+    case TELEMETRY_LOGS:
+        return FORMAT_OTLP_LOGS;
+    case TELEMETRY_TRACES:
+        return FORMAT_OTLP_TRACES;
+    }
+    return FORMAT_OTLP_TRACES;
+}
+
+uint32_t backend_formats_of(const struct gateway_backend_config *config, enum telemetry signal)
+{
+    enum backend_kind kind = backend_kind_of(config, signal);
+    uint32_t otlp = UINT32_C(1) << otlp_format_of(signal), native = 0, named = 0;
+    if (kind == BACKEND_REMOTE_WRITE)
+        native = UINT32_C(1) << FORMAT_REMOTE_WRITE_1;
+    if (kind == BACKEND_LOKI)
+        native = UINT32_C(1) << FORMAT_LOKI_PUSH;
+    for (size_t i = 0; i < config->takes.count; i++)
+        named |= strcmp(config->takes.items[i], "otlp") == 0 ? otlp : native;
+    return config->takes.count ? named : native | otlp;
 }
 
 static void find_cells(struct backend *b, struct stats *stats)
@@ -310,22 +350,29 @@ static void find_cells(struct backend *b, struct stats *stats)
     b->host.request_seconds = stats_cell(stats, GATEWAY_REQUEST_SECONDS, signal, name);
     b->host.sent_bytes = stats_cell(stats, GATEWAY_SENT_BYTES, signal, name);
     b->host.in_doubt = stats_cell(stats, GATEWAY_IN_DOUBT, signal, name);
+    b->host.not_taken = stats_cell(stats, GATEWAY_NOT_TAKEN, signal, name);
+    for (int reason = TRANSLATE_NONE + 1; reason < TRANSLATE_REASON_COUNT; reason++)
+        b->host.untranslated[reason] = stats_cell(stats, GATEWAY_UNTRANSLATED, signal, name,
+                                                  translate_reason_name((enum translate_reason)reason));
 }
 
 static void set_up(struct backend *b, const struct gateway_backend_config *config, enum telemetry signal,
-                   struct buffer *buffer)
+                   uint32_t formats_elsewhere, struct buffer *buffer)
 {
     b->config = config;
     pthread_mutex_init(&b->view_lock, NULL);
     mailbox_init(&b->mailbox, wake, b);
     health_init(&b->health, (uint64_t)clock_mono_ns());
+    enum backend_kind kind = backend_kind_of(config, signal);
     pace_init(&b->pace, config->stream_rate_bytes, config->stream_burst_bytes);
     b->host = (struct lane_host){
         .config = config,
         .signal = signal,
-        .kind = kind_of(signal),
-        .limit_bytes =
-            config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(signal),
+        .kind = kind,
+        .limit_bytes = backend_limit_of(config, signal),
+        .formats = backend_formats_of(config, signal),
+        .formats_elsewhere = formats_elsewhere,
+        .translate = &b->translate,
         .buffer = buffer,
         .mailbox = &b->mailbox,
         .health = &b->health,
@@ -335,7 +382,9 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
 
 static int open_parts(struct backend *b)
 {
-    int err = sender_new(b->config, b->host.kind, &b->host.sender);
+    int err = translate_init(&b->translate, b->config, b->host.kind);
+    if (err == 0)
+        err = sender_new(b->config, b->host.kind, &b->host.sender);
     if (err == 0)
         err = buffer_reader_open(b->host.buffer, b->config->name, &b->host.reader);
     if (err == 0)
@@ -352,13 +401,14 @@ static int open_parts(struct backend *b)
     return err < 0 ? err : resume_all(b);
 }
 
-int backend_new(const struct gateway_backend_config *config, enum telemetry signal, struct buffer *buffer,
-                struct stats *stats, struct backend **ret_backend)
+int backend_new(const struct gateway_backend_config *config, enum telemetry signal,
+                uint32_t formats_elsewhere, struct buffer *buffer, struct stats *stats,
+                struct backend **ret_backend)
 {
     struct backend *b = calloc(1, sizeof *b);
     if (!b)
         return -ENOMEM;
-    set_up(b, config, signal, buffer);
+    set_up(b, config, signal, formats_elsewhere, buffer);
     find_cells(b, stats);
     int err = open_parts(b);
     if (err == 0) {
@@ -395,6 +445,7 @@ void backend_free(struct backend *backend)
     if (b->view_reader)
         buffer_reader_close(b->view_reader);
     sender_free(b->host.sender);
+    translate_fini(&b->translate);
     pace_fini(&b->pace);
     health_fini(&b->health);
     mailbox_fini(&b->mailbox);
@@ -417,8 +468,9 @@ int backend_view(struct backend *backend, struct fanout_view *ret_view)
     return err;
 }
 
-enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal)
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal)
 {
-    (void)config;
-    return kind_of(signal);
+    if (config->max_request_bytes)
+        return (uint64_t)config->max_request_bytes;
+    return default_limit(backend_kind_of(config, signal), signal);
 }

@@ -4,6 +4,9 @@
 
 #include "base/log.h"
 #include "base/snap.h"
+#include "base/stats.h"
+
+static const char not_translated[] = "not a message of its format, or too large when it is translated";
 
 /* What a payload's error makes of its row; other errors are temporary. */
 static bool lose_row(struct lane *lane, uint32_t row, int err)
@@ -37,23 +40,38 @@ static int join_rows(struct lane *lane, struct part part)
     return 0;
 }
 
+/* The body out of what is in lane->piece. */
+static int pack(struct lane *lane)
+{
+    if (backend_is_plain(lane->host->kind)) {
+        lane->post.body = buf_bytes(&lane->piece);
+        return 0;
+    }
+    buf_clear(&lane->packed);
+    int err = snap_compress(buf_bytes(&lane->piece), &lane->packed);
+    if (err == 0)
+        lane->post.body = buf_bytes(&lane->packed);
+    return err;
+}
+
 static int cut_records(struct lane *lane, struct part part)
 {
     const struct buffer_row *row = &lane->rows[part.row];
     struct bytes raw;
     lane->post.body = (struct bytes){0};
     int err = lane->fates[part.row] == ROW_LIVE ? payload_raw(&lane->payload, row, &raw) : -ENOENT;
+    if (err == -EPROTO)
+        return halving_settle(&lane->halving, PART_REFUSED, 0, bytes_of_string(not_translated));
     if (err < 0)
         return lane->fates[part.row] != ROW_LIVE || lose_row(lane, part.row, err) ? 0 : err;
     buf_clear(&lane->piece);
-    buf_clear(&lane->packed);
-    err =
-        split_write(row->format, raw, lane->halving.rows[part.row].records, part.from, part.to, &lane->piece);
-    if (err == 0)
-        err = snap_compress(buf_bytes(&lane->piece), &lane->packed);
-    if (err == 0)
-        lane->post.body = buf_bytes(&lane->packed);
-    return err;
+    uint32_t count = lane->halving.rows[part.row].records;
+    if (payload_is_translated(&lane->payload, row) && lane->host->translate->result.count != count)
+        return halving_settle(
+            &lane->halving, PART_UNRESOLVED, 0,
+            bytes_of_string("translated otherwise than when it was cut: the options changed"));
+    err = split_write(payload_format(&lane->payload, row), raw, count, part.from, part.to, &lane->piece);
+    return err < 0 ? err : pack(lane);
 }
 
 int body_count(struct lane *lane, int status, struct bytes words)
@@ -64,7 +82,7 @@ int body_count(struct lane *lane, int status, struct bytes words)
     halving_next(&lane->halving, &part);
     int err = payload_raw(&lane->payload, &lane->rows[part.row], &raw);
     if (err == 0)
-        err = split_count(lane->rows[part.row].format, raw, &count);
+        err = split_count(payload_format(&lane->payload, &lane->rows[part.row]), raw, &count);
     if (err == 0 && count > 0) {
         halving_set_count(&lane->halving, part.row, count);
         return 0;
@@ -94,29 +112,90 @@ static bool is_too_large(const struct lane *lane, struct part part)
            lane->halving.rows[part.row].records == 0 && lane->fates[part.row] == ROW_LIVE;
 }
 
-static bool is_taken_format(const struct lane *lane, enum batch_format format)
+/* ---- rows that are not posted as they are kept: translated, or uncompressed */
+
+/* A row of which nothing is left to post: it is answered when it is the whole part, else it is looked at by
+ * itself. */
+static int settle_unfit(struct lane *lane, struct part part)
 {
-    switch (lane->host->kind) {
-    case BACKEND_REMOTE_WRITE:
-        return format == FORMAT_REMOTE_WRITE_1;
-    case BACKEND_LOKI:
-        return format == FORMAT_LOKI_PUSH;
-    case BACKEND_OTLP_HTTP:
-        return format == FORMAT_OTLP_TRACES;
+    if (part.rows > 1)
+        return halving_refuse(&lane->halving, 0, bytes_of_string("")); /* cuts between rows */
+    return halving_settle(&lane->halving, PART_REFUSED, 0, bytes_of_string(not_translated));
+}
+
+/* Appends the rows of the part to lane->piece. 1: done; 0: the part is no longer the next one; errors. */
+static int collect_rows(struct lane *lane, struct part part)
+{
+    buf_clear(&lane->piece);
+    for (uint32_t i = part.row; i < part.row + part.rows; i++) {
+        const struct buffer_row *row = &lane->rows[i];
+        struct bytes raw;
+        if (lane->fates[i] != ROW_LIVE)
+            continue;
+        int err = payload_raw(&lane->payload, row, &raw);
+        if (err == -EPROTO)
+            return settle_unfit(lane, part);
+        if (err < 0 && lose_row(lane, i, err))
+            continue;
+        if (err == 0 && payload_is_translated(&lane->payload, row))
+            lane->is_whole[i] = lane->host->translate->result.refused == 0;
+        if (err == 0 && part.rows > 1 && lane->piece.len + raw.len > lane->host->limit_bytes)
+            return halving_refuse(&lane->halving, 0, bytes_of_string(""));
+        if (err == 0)
+            err = buf_append(&lane->piece, raw.ptr, raw.len);
+        if (err < 0)
+            return err;
     }
-    return false;
+    return 1;
+}
+
+/* The part's rows as one body. 1: there is one (or nothing is left of the rows); 0: look at the next part. */
+static int build_plain(struct lane *lane, struct part part)
+{
+    uint64_t limit = lane->host->limit_bytes;
+    lane->post.body = (struct bytes){0};
+    int err = collect_rows(lane, part);
+    if (err <= 0)
+        return err;
+    bool is_large = part.rows == 1 && lane->piece.len > limit && !lane->halving.rows[part.row].records;
+    if (is_large) {
+        size_t before = lane->halving.work_count;
+        uint32_t pieces = (uint32_t)((lane->piece.len + limit - 1) / limit);
+        err = body_count(lane, 0, bytes_of_string("larger than a request may be, and it cannot be cut"));
+        if (err < 0 || lane->halving.work_count < before)
+            return err;
+        if (lane->halving.rows[part.row].records > 1) {
+            lane->is_slow = true;
+            return halving_cut(&lane->halving, pieces);
+        }
+    }
+    payload_release(&lane->payload);
+    err = lane->piece.len ? pack(lane) : 0;
+    return err < 0 ? err : 1;
+}
+
+/* A format that another backend of the signal takes is that one's business; one that none takes is shown. */
+static int pass_over(struct lane *lane, struct part part)
+{
+    bool is_others = lane->host->formats_elsewhere >> lane->rows[part.row].format & 1;
+    for (uint32_t i = part.row; i < part.row + part.rows; i++)
+        stats_add(lane->host->not_taken, (int64_t)lane->rows[i].records);
+    return halving_settle(&lane->halving, is_others ? PART_DROPPED : PART_REFUSED, 0,
+                          bytes_of_string("no backend of the signal takes the format"));
 }
 
 int body_build(struct lane *lane, struct part part)
 {
-    enum batch_format format = lane->rows[part.row].format;
-    if (lane->fates[part.row] == ROW_LIVE && !is_taken_format(lane, format))
-        return halving_settle(&lane->halving, PART_REFUSED, 0,
-                              bytes_of_string("this backend does not take the format"));
-    if (is_too_large(lane, part))
+    const struct buffer_row *row = &lane->rows[part.row];
+    bool is_translated = payload_is_translated(&lane->payload, row);
+    if (lane->fates[part.row] == ROW_LIVE && !(lane->host->formats >> row->format & 1))
+        return pass_over(lane, part);
+    bool is_plain = backend_is_plain(lane->host->kind) || is_translated;
+    if (!is_plain && is_too_large(lane, part))
         return cut_large_row(lane, part);
-    int err = part.to ? cut_records(lane, part) : join_rows(lane, part);
-    if (err < 0)
+    size_t before = lane->halving.work_count;
+    int err = part.to ? cut_records(lane, part) : is_plain ? build_plain(lane, part) : join_rows(lane, part);
+    if (err < 0 || (is_plain && !part.to && err == 0) || lane->halving.work_count < before)
         return err;
     return lane->post.body.len ? 1 : halving_take(&lane->halving);
 }

@@ -36,13 +36,37 @@ static const struct conf_option basic_auth_options[] = {
     {0},
 };
 
+#define OTLP(field) offsetof(struct gateway_backend_otlp, field)
+static const struct conf_option backend_otlp_options[] = {
+    {"native_histograms", CONF_BOOL, OTLP(native_histograms), "false",
+     .help = "Exponential histograms become native histograms, for a Prometheus that takes them; else they "
+             "are refused and counted."},
+    {"delta_to_cumulative", CONF_BOOL, OTLP(delta_to_cumulative), "false",
+     .help = "Sums and histograms of delta temporality are cumulated in memory; else they are refused and "
+             "counted."},
+    {"delta_memory", CONF_SIZE, OTLP(delta_memory_bytes), "32MiB", 64 * KIB, 4 * GIB,
+     .help = "Memory of the cumulated series at most; past it new ones are refused."},
+    {"scope_labels", CONF_BOOL, OTLP(scope_labels), "true",
+     .help = "The instrumentation scope becomes otel_scope_* labels, as the specification has it."},
+    {"target_info", CONF_BOOL, OTLP(target_info), "true",
+     .help = "The resource's attributes become the series target_info."},
+    {"promote_resource_attributes", CONF_STRINGS, OTLP(promote), .form = "^.+$", .example = "k8s.pod.name",
+     .help = "Resource attributes that become labels of every series, for example k8s.pod.name where "
+             "replicas do not set service.instance.id."},
+    {0},
+};
+
 static const struct conf_option backend_options[] = {
     {"name", CONF_STRING, BACKEND(name), NULL,
      .help = "Unique within its signal; the buffer keeps the backend's place under it."},
-    {"url", CONF_STRING, BACKEND(url), NULL, .form = "^https?://[^/ ]+(/[^ ]*)?$",
+    {"url", CONF_STRING, BACKEND(url), NULL,
+     .form = "^(https?://[^/ ]+(/[^ ]*)?|grpcs?://[^/ ]+:[0-9]{1,5}/?)$",
      .example = "http://loki:3100/loki/api/v1/push",
-     .help = "Whole URL, for example http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push, "
-             "http://jaeger:4318/v1/traces."},
+     .help =
+         "Whole URL, which also says what is spoken: http://prometheus:9090/api/v1/write, "
+         "http://loki:3100/loki/api/v1/push, http://jaeger:4318/v1/traces; grpc://jaeger:4317 (grpcs: with "
+         "TLS) is OTLP over gRPC, a path that ends in /v1/metrics or /v1/logs OTLP over HTTP "
+         "(http://prometheus:9090/api/v1/otlp/v1/metrics, http://loki:3100/otlp/v1/logs)."},
     {"headers", CONF_MAP, BACKEND(headers), .secret = true, .help = "Further request headers."},
     {"tenant", CONF_STRING, BACKEND(tenant), "", .help = "Sent as X-Scope-OrgID."},
     {"basic_auth", CONF_SECTION, BACKEND(basic_auth), .options = basic_auth_options,
@@ -50,11 +74,17 @@ static const struct conf_option backend_options[] = {
     {"bearer_token_file", CONF_STRING, BACKEND(bearer_token_file), "",
      .help = "File with a bearer token; read again when it changes."},
     {"tls", CONF_SECTION, BACKEND(tls), .options = backend_tls_options, .help = "TLS to the backend."},
+    {"takes", CONF_STRINGS, BACKEND(takes), .form = "^(native|otlp)$", .example = "native",
+     .help = "native (what agents make themselves: remote write, Loki push), otlp (what applications send; "
+             "translated unless the URL is an OTLP endpoint); both when none is named. What another backend "
+             "of the signal takes is dropped here and counted."},
+    {"otlp", CONF_SECTION, BACKEND(otlp), .options = backend_otlp_options,
+     .help = "Metrics that came over OTLP, to a remote-write backend."},
     {"timeout", CONF_DURATION, BACKEND(timeout_ms), "30s", 100, 10 * MINUTE,
      .help = "Deadline of a request."},
     {"max_request_bytes", CONF_SIZE, BACKEND(max_request_bytes), "0", 0, GIB,
-     .help =
-         "Decoded bytes of a joined request at most; 0: 8MiB for metrics, 3MiB for logs, 8MiB for traces."},
+     .help = "Decoded bytes of a joined request at most; 0: 8MiB for metrics, 3MiB for logs, 8MiB for "
+             "traces, 3MiB over gRPC."},
     {"lanes", CONF_INT, BACKEND(lanes), "4", 1, 64, .help = "Requests in flight."},
     {"stream_rate", CONF_SIZE, BACKEND(stream_rate_bytes), "2400KB", 0, GIB,
      .help = "Logs: bytes a second of one stream; 0: no pacing."},
@@ -117,6 +147,33 @@ static const struct conf_option buffer_options_of_gateway[] = {
     {0},
 };
 
+static const struct conf_option otlp_options[] = {
+    {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "false",
+     .help = "Receive OTLP from senders outside the cluster."},
+    {"listen_http", CONF_STRING, AT(otlp.listen_http) - AT(otlp), "0.0.0.0:4318",
+     .form = "^([^ ]*):[0-9]{1,5}$", .example = "127.0.0.1:4318",
+     .help = "host:port of OTLP/HTTP; HTTP/2 and OTLP/gRPC are recognised there as well."},
+    {"listen_grpc", CONF_STRING, AT(otlp.listen_grpc) - AT(otlp), "0.0.0.0:4317",
+     .form = "^([^ ]*:[0-9]{1,5})?$", .example = "127.0.0.1:4317",
+     .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
+    {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
+     .help =
+         "Put the sending pod's k8s.* attributes, where the pod metadata knows its address, on each resource "
+         "that does not have them."},
+    {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
+     .help = "Larger requests are answered 413."},
+    {"queue_bytes", CONF_SIZE, AT(otlp.queue_bytes) - AT(otlp), "32MiB", 64 * KIB, GIB,
+     .help = "Requests waiting for their commit; past it, or when one signal has half of it, senders are "
+             "answered 503."},
+    {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
+     .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
+             "RetryInfo."},
+    {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
+     .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
+             "spread again; 0: never."},
+    {0},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 const struct conf_option gateway_options[] = {
@@ -126,6 +183,8 @@ const struct conf_option gateway_options[] = {
      .help = "Lines below it are not written."},
     {"agents", CONF_SECTION, AT(agents), .options = agents_options, .help = "The listeners for agents."},
     {"web", CONF_SECTION, AT(web), .options = web_options, .help = "The gateway's own pages."},
+    {"otlp", CONF_SECTION, AT(otlp), .options = otlp_options,
+     .help = "OpenTelemetry from senders outside the cluster."},
     {"control_socket", CONF_STRING, AT(control_socket), "",
      .help = "Socket for tap and status; control.sock in the buffer's folder when empty."},
     {"buffer", CONF_SECTION, AT(buffer), .options = buffer_options_of_gateway, .help = "The durable buffer."},

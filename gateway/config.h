@@ -9,6 +9,12 @@ struct gateway_backend_tls {
     bool insecure_skip_verify;
 };
 
+struct gateway_backend_otlp { /* how OTLP metrics and logs become what the backend takes */
+    bool native_histograms, delta_to_cumulative, scope_labels, target_info;
+    int64_t delta_memory_bytes;
+    struct conf_strings promote; /* resource attributes that become labels of every series */
+};
+
 struct gateway_backend_config {
     const char *name; /* unique within its signal; the buffer's cursors are kept under it */
     const char *url;  /* whole: http://prometheus:9090/api/v1/write, http://loki:3100/loki/api/v1/push,
@@ -20,6 +26,8 @@ struct gateway_backend_config {
     } basic_auth;
     const char *bearer_token_file; /* re-read when it changes */
     struct gateway_backend_tls tls;
+    struct gateway_backend_otlp otlp;
+    struct conf_strings takes; /* "native", "otlp"; none: all that its kind can take */
     int64_t timeout_ms;
     int64_t
         max_request_bytes; /* decoded; 0: the signal's default (metrics 8 MiB, logs 3 MiB, traces 8 MiB) */
@@ -48,6 +56,12 @@ struct gateway_config {
     struct {
         const char *listen;
     } web;
+    struct {
+        bool enabled;
+        const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
+        bool kubernetes_attributes;
+        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms;
+    } otlp;                     /* for senders outside the cluster */
     const char *control_socket; /* for tap and status; "" : buffer.folder/control.sock */
     struct {
         const char *folder;

@@ -11,13 +11,24 @@ struct fanout {
     size_t count;
 };
 
+/* What the backends but one take. */
+static uint32_t formats_elsewhere(const struct conf_list *list, size_t but, enum telemetry signal)
+{
+    const struct gateway_backend_config *backends = list->items;
+    uint32_t formats = 0;
+    for (size_t i = 0; i < list->count; i++)
+        formats |= i == but ? 0 : backend_formats_of(&backends[i], signal);
+    return formats;
+}
+
 static int start_signal(struct fanout *fanout, const struct gateway_config *config, enum telemetry signal,
                         struct buffer *buffer, struct stats *stats)
 {
     const struct conf_list *list = &gateway_config_signal(config, (int)signal)->backends;
     const struct gateway_backend_config *backends = list->items;
     for (size_t i = 0; i < list->count; i++) {
-        int err = backend_new(&backends[i], signal, buffer, stats, &fanout->backends[fanout->count]);
+        int err = backend_new(&backends[i], signal, formats_elsewhere(list, i, signal), buffer, stats,
+                              &fanout->backends[fanout->count]);
         if (err < 0)
             return err;
         fanout->count++;

@@ -6,15 +6,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/config_watch.h"
 #include "base/log.h"
+#include "base/passed_sockets.h"
 #include "base/program.h"
 #include "gateway/config.h"
 #include "gateway/drain.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
+#include "gateway/otlp_intake.h"
 #include "gateway/pods.h"
 #include "gateway/receive.h"
 #include "gateway/refused.h"
+#include "gateway/replay.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -31,15 +36,19 @@ struct gateway {
     struct buffer *buffers[TELEMETRY_COUNT]; /* owned */
     struct pods *pods;                       /* owned */
     struct receive *receive;                 /* owned */
+    struct otlp_intake *otlp;                /* owned */
     struct web *web;                         /* owned */
     struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
     struct status *status;                   /* owned */
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
+    struct replay *replay;                   /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
+    struct config_mark config_mark;          /* of what is in force */
+    struct config_watch *config_watch;       /* owned */
     bool reloading;                          /* the drain ends in a new start instead of an exit */
     bool stopped;
 };
@@ -106,6 +115,18 @@ static int start_receive(struct gateway *gw)
     return err;
 }
 
+static int start_otlp(struct gateway *gw)
+{
+    bool enriches = gw->config.otlp.kubernetes_attributes;
+    if (!gw->config.otlp.enabled)
+        return 0;
+    if (enriches)
+        pods_keep_senders(gw->pods);
+    int err = otlp_intake_new(&gw->loop, &gw->config, gw->buffers, gw->stats, enriches ? gw->pods : NULL,
+                              &gw->otlp);
+    return err < 0 ? tell_failure("otlp", err, NULL) : 0;
+}
+
 static int start_control(struct gateway *gw)
 {
     int err = control_new(&gw->loop, gw->config.control_socket, &gw->control);
@@ -117,6 +138,8 @@ static int start_control(struct gateway *gw)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
         err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
+    if (err == 0)
+        err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -148,6 +171,8 @@ static int start(struct gateway *gw)
         return tell_failure("pod_metadata_file", err, NULL);
     err = start_receive(gw);
     if (err == 0)
+        err = start_otlp(gw);
+    if (err == 0)
         err = start_pages(gw);
     if (err == 0)
         err = nng_watch_new(&gw->loop, 0, 0, on_stuck, gw, &gw->watch);
@@ -161,12 +186,15 @@ static void stop(struct gateway *gw)
         return;
     gw->stopped = true;
     nng_watch_close(gw->watch);
+    config_watch_close(gw->config_watch);
     web_close(gw->web);
     tap_close(gw->tap);
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);
+    replay_close(gw->replay);
     control_close(gw->control);
+    otlp_intake_close(gw->otlp);
     receive_close(gw->receive);
     drain_close(gw->drain);
     pods_close(gw->pods);
@@ -181,14 +209,23 @@ static void on_drained(void *ctx)
     stop(gw);
 }
 
+static void drain_agents(void *ctx)
+{
+    struct gateway *gw = ctx;
+    if (drain_new(&gw->config, &gw->parts, !gw->reloading, on_drained, gw, &gw->drain) < 0)
+        stop(gw);
+}
+
 static void drain(struct gateway *gw)
 {
     if (gw->parts.draining)
         return;
     log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
     gw->parts.draining = true;
-    if (drain_new(&gw->config, &gw->parts, !gw->reloading, on_drained, gw, &gw->drain) < 0)
-        stop(gw);
+    if (gw->otlp)
+        otlp_intake_drain(gw->otlp, drain_agents, gw);
+    else
+        drain_agents(gw);
 }
 
 /* What nng cannot do any more, a new start can. */
@@ -217,6 +254,11 @@ static int load(const char *path, struct gateway_config *config, struct conf_mem
     return err;
 }
 
+static void show_wrong(struct gateway *gw, bool is_wrong)
+{
+    stats_set(stats_cell(gw->stats, GATEWAY_CONFIG_WRONG, gw->config_path), is_wrong);
+}
+
 /* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
  */
 static void on_reload(void *ctx)
@@ -226,12 +268,25 @@ static void on_reload(void *ctx)
     struct conf_memory *memory;
     if (load(gw->config_path, &config, &memory) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
+        show_wrong(gw, true);
         return;
     }
     conf_free(memory);
     log_info("reloading", "file=%s", gw->config_path);
     gw->reloading = true;
+    passed_sockets_begin();
     drain(gw);
+}
+
+static void on_config_changed(void *ctx, bool is_in_force)
+{
+    struct gateway *gw = ctx;
+    if (!is_in_force) {
+        on_reload(gw);
+        return;
+    }
+    log_info("the configuration file is again what is in force", "file=%s", gw->config_path);
+    show_wrong(gw, false);
 }
 
 static int run(struct gateway *gw)
@@ -240,6 +295,10 @@ static int run(struct gateway *gw)
     if (err < 0)
         return err;
     err = start(gw);
+    passed_sockets_close_rest(); /* of addresses that it listens on no more */
+    if (err == 0)
+        err = config_watch_new(&gw->loop.uv, gw->config_path, gw->config_mark, on_config_changed, gw,
+                               &gw->config_watch);
     if (err < 0)
         stop(gw);
     else
@@ -260,10 +319,13 @@ int gateway_run(const char *config_path)
     if (!gw)
         return 1;
     gw->config_path = config_path;
+    gw->config_mark = config_mark_read(config_path);
     int err = load(config_path, &gw->config, &gw->memory);
     if (err == 0) {
         log_set_level((enum log_level)gw->config.log_level);
         gw->stats = gateway_metrics_new();
+        if (gw->stats)
+            stats_set(stats_cell(gw->stats, GATEWAY_CONFIG_LOADED), clock_wall_ns());
         err = gw->stats ? run(gw) : -ENOMEM;
     }
     int status = err < 0 ? 1 : gw->reloading ? PROGRAM_RELOAD : 0;

@@ -92,8 +92,8 @@ struct bytes join_seal(struct join *join)
 static bool goes_forward(const struct buffer_row *rows, size_t count, const struct buffer_row *row)
 {
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].slot == row->slot && rows[i].latest_ns > row->earliest_ns &&
-            strcmp(rows[i].origin, row->origin) == 0)
+        bool may_clash = rows[i].latest_ns > row->earliest_ns || row->format == FORMAT_OTLP_METRICS;
+        if (rows[i].slot == row->slot && may_clash && strcmp(rows[i].origin, row->origin) == 0)
             return false;
     }
     return true;

@@ -42,7 +42,8 @@ struct bytes join_seal(struct join *join);
 
 /* join_fits: whether row may go into a request that holds rows[0..count) of raw_bytes: equal formats, within
  * limit_bytes decoded (the first row always fits), at most JOIN_MAX_ROWS, and with in_order (metrics) no
- * earlier than the rows of its origin that are already in. */
+ * earlier than the rows of its origin that are already in; OTLP metrics that are to be translated (in_order)
+ * one row an origin, because deltas are cumulated row by row. */
 bool join_fits(const struct buffer_row *rows, size_t count, uint64_t raw_bytes, const struct buffer_row *row,
                uint64_t limit_bytes, bool in_order);
 

@@ -41,15 +41,16 @@ static struct lane *make(struct lane_host *host, struct buffer_row *rows, size_t
     lane->rows = rows;
     lane->row_count = count;
     lane->fates = calloc(count, sizeof *lane->fates);
+    lane->is_whole = calloc(count, sizeof *lane->is_whole);
     for (size_t i = 0; i < count; i++)
         lane->slots |= UINT64_C(1) << rows[i].slot;
     backoff_init(&lane->backoff, HEALTH_FIRST_WAIT_MS, HEALTH_MOST_WAIT_MS, (uint64_t)clock_mono_ns());
     join_init(&lane->join, MOST_BODY);
-    payload_init(&lane->payload, host->reader);
+    payload_init(&lane->payload, host->reader, host->translate);
     buf_init(&lane->piece, MOST_BODY);
     buf_init(&lane->packed, MOST_BODY);
     buf_init(&lane->note, MOST_NOTE);
-    if (!lane->fates) {
+    if (!lane->fates || !lane->is_whole) {
         lane_free(lane);
         return NULL;
     }
@@ -69,6 +70,7 @@ void lane_free(struct lane *lane)
     buf_fini(&lane->packed);
     buf_fini(&lane->note);
     free(lane->fates);
+    free(lane->is_whole);
     free(lane->rows);
     free(lane);
 }
@@ -199,6 +201,12 @@ static void write_note(struct lane *lane)
     settle(lane, LANE_NOTING, on_noted);
 }
 
+static void count_untranslated(struct lane *lane)
+{
+    for (int reason = TRANSLATE_NONE + 1; reason < TRANSLATE_REASON_COUNT; reason++)
+        stats_add(lane->host->untranslated[reason], (int64_t)lane->settle.untranslated[reason]);
+}
+
 static void isolate_refused(struct lane *lane)
 {
     for (size_t i = 0; i < lane->row_count; i++) {
@@ -231,6 +239,7 @@ static void on_settled(struct letter *letter)
         lane_wait(lane, TRY_AGAIN_MS);
         return;
     }
+    count_untranslated(lane);
     isolate_refused(lane);
     tell_refused(lane);
     lane->moved = true;
@@ -258,7 +267,8 @@ void lane_settle(struct lane *lane)
 {
     int err = find_gone(lane);
     if (err == 0)
-        err = settle_make(lane->rows, lane->fates, &lane->halving, &lane->payload, &lane->settle);
+        err = settle_make(lane->rows, lane->fates, lane->is_whole, &lane->halving, &lane->payload,
+                          &lane->settle);
     payload_release(&lane->payload);
     if (err < 0) {
         lane_warn(lane, err);

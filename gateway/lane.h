@@ -26,14 +26,18 @@ struct lane_host {
     const struct gateway_backend_config *config; /* these are borrowed */
     enum telemetry signal;
     enum backend_kind kind;
-    uint64_t limit_bytes; /* decoded, of a request */
+    uint64_t limit_bytes;                /* decoded, of a request */
+    uint32_t formats, formats_elsewhere; /* bit sets of enum batch_format: taken here; by another backend of
+                                            the signal */
     struct buffer *buffer;
     struct buffer_reader *reader;
     struct sender *sender;
+    struct translate *translate;
     struct mailbox *mailbox; /* of the backend's thread */
     struct health *health;
     struct isolation *isolation;
-    struct stats_cell *requests[LANE_VERDICTS], *request_seconds, *sent_bytes, *in_doubt;
+    struct stats_cell *requests[LANE_VERDICTS], *request_seconds, *sent_bytes, *in_doubt, *not_taken;
+    struct stats_cell *untranslated[TRANSLATE_REASON_COUNT];
 };
 
 struct lane {
@@ -41,6 +45,7 @@ struct lane {
     enum lane_state state;
     struct buffer_row *rows; /* owned */
     enum row_fate *fates;    /* owned */
+    bool *is_whole;          /* owned; by row: every record of it was translated */
     size_t row_count;
     uint64_t slots; /* bit set of those it holds */
     struct halving halving;

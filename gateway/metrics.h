@@ -22,6 +22,15 @@
       "The agent's send time minus the gateway's clock at receipt.", "origin")                               \
     X(MISSING_SEQS, "tributary_gateway_missing_batches_total", STATS_COUNTER, 1,                             \
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
+    /* the own OTLP listeners */                                                                             \
+    X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
+      "signal", "code")                                                                                      \
+    X(OTLP_RECORDS, "tributary_gateway_otlp_records_total", STATS_COUNTER, 1,                                \
+      "Spans, metrics and log records received.", "signal")                                                  \
+    X(OTLP_QUEUE_BYTES, "tributary_gateway_otlp_queue_bytes", STATS_GAUGE, 1,                                \
+      "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
+    X(OTLP_POSSIBLE_REPEATS, "tributary_gateway_otlp_possible_repeats_total", STATS_COUNTER, 1,              \
+      "Records on their way whose client was told to retry: the backend may get them twice.", "signal")      \
     /* ledger, by signal and backend */                                                                      \
     X(ACCEPTED, "tributary_gateway_accepted_records_total", STATS_COUNTER, 1,                                \
       "Records owed to the backend.", "signal", "backend")                                                   \
@@ -33,6 +42,8 @@
       "signal", "backend")                                                                                   \
     X(IMBALANCE, "tributary_gateway_ledger_imbalance_records", STATS_GAUGE, 1,                               \
       "accepted - settled - buffered; anything but 0 is a defect.", "signal", "backend")                     \
+    X(REPLAYED, "tributary_gateway_replayed_records_total", STATS_COUNTER, 1,                                \
+      "Records that replays delivered again; part of no balance.", "signal", "backend")                      \
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
@@ -49,6 +60,13 @@
       "signal", "backend")                                                                                   \
     X(IN_DOUBT, "tributary_gateway_in_doubt_requests_total", STATS_COUNTER, 1,                               \
       "Requests posted without an answer.", "signal", "backend")                                             \
+    X(NOT_TAKEN, "tributary_gateway_not_taken_records_total", STATS_COUNTER, 1,                              \
+      "Records of a format that the backend does not take: dropped there when another one takes it, else "   \
+      "refused.",                                                                                            \
+      "signal", "backend")                                                                                   \
+    X(UNTRANSLATED, "tributary_gateway_untranslated_records_total", STATS_COUNTER, 1,                        \
+      "Records of OTLP that could not be translated for the backend, by reason; among the refused.",         \
+      "signal", "backend", "reason")                                                                         \
     /* buffer */                                                                                             \
     X(BUFFER_BYTES, "tributary_gateway_buffer_bytes", STATS_GAUGE, 1, "Size of the buffer's file and WAL.",  \
       "signal", "part")                                                                                      \
@@ -60,6 +78,11 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    /* the program */                                                                                        \
+    X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
+      "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(CONFIG_LOADED, "tributary_gateway_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                 \
+      "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_gateway_loop_lag_seconds", STATS_GAUGE, 1e-9,                                     \
       "How late the event loop's last tick was.")

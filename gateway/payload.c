@@ -4,9 +4,9 @@
 
 #include "base/snap.h"
 
-void payload_init(struct payload *payload, struct buffer_reader *reader)
+void payload_init(struct payload *payload, struct buffer_reader *reader, struct translate *translate)
 {
-    *payload = (struct payload){.reader = reader};
+    *payload = (struct payload){.reader = reader, .translate = translate};
     buf_init(&payload->block, PAYLOAD_MAX_RAW);
     buf_init(&payload->raw, PAYLOAD_MAX_RAW);
 }
@@ -46,6 +46,36 @@ static int uncompress(struct payload *payload)
     return err == -EBADMSG ? -EPROTO : err;
 }
 
+bool payload_is_translated(const struct payload *payload, const struct buffer_row *row)
+{
+    return payload->translate && translate_is_needed(payload->translate->kind, row->format);
+}
+
+enum batch_format payload_format(const struct payload *payload, const struct buffer_row *row)
+{
+    if (!payload_is_translated(payload, row))
+        return row->format;
+    return row->format == FORMAT_OTLP_METRICS ? FORMAT_REMOTE_WRITE_1 : FORMAT_LOKI_PUSH;
+}
+
+struct bytes payload_source(const struct payload *payload)
+{
+    return buf_bytes(&payload->raw);
+}
+
+/* The rows of a backend share its translator: what it made last may be of another lane's row. */
+static int translate(struct payload *payload, const struct buffer_row *row, struct bytes *ret_raw)
+{
+    struct translate *t = payload->translate;
+    if (t->row_id != row->id) {
+        int err = translate_run(t, row->format, buf_bytes(&payload->raw), row->id, row->committed_at_ns);
+        if (err < 0)
+            return err == -ENOMEM ? err : -EPROTO;
+    }
+    *ret_raw = buf_bytes(&t->result.message);
+    return 0;
+}
+
 int payload_raw(struct payload *payload, const struct buffer_row *row, struct bytes *ret_raw)
 {
     if (payload->row_id != row->id) {
@@ -58,6 +88,8 @@ int payload_raw(struct payload *payload, const struct buffer_row *row, struct by
             return err;
         payload->row_id = row->id;
     }
+    if (payload_is_translated(payload, row))
+        return translate(payload, row, ret_raw);
     *ret_raw = buf_bytes(&payload->raw);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/pod_targets.h"
 #include "gateway/podlist.h"
+#include "proto/senders.h"
 
 enum { LOOK_EVERY_MS = 1000, RACY_S = 2, FRAME_MAX = 64 << 20, ERRORS_MAX = 16 * 1024, READ_STEP = 1 << 16 };
 
@@ -22,7 +23,8 @@ struct node {         /* what one agent is told, encoded; decoding it makes the 
 struct snapshot {       /* all of one file */
     struct node *nodes; /* owned; sorted by name */
     size_t count;
-    size_t pods, targets; /* for the log */
+    struct senders senders; /* of all nodes, when they are kept */
+    size_t pods, targets;   /* for the log */
 };
 
 struct stamp { /* which file was read */
@@ -36,8 +38,9 @@ struct pods {
     uv_timer_t timer;
     char *path; /* owned */
     struct snapshot snapshot;
-    bool is_known;       /* a good file was read */
-    uint64_t text_hash;  /* of the file last read, good or bad; 0 none */
+    bool is_known;      /* a good file was read */
+    uint64_t text_hash; /* of the file last read, good or bad; 0 none */
+    bool keeps_senders;
     bool was_racy;       /* it was read so soon after its change that a second change may look the same */
     int last_error;      /* of opening, so that a missing file is told once */
     struct stamp seen;   /* the file last read, good or bad */
@@ -105,6 +108,7 @@ static void snapshot_fini(struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->count; i++)
         node_fini(&snapshot->nodes[i]);
     free(snapshot->nodes);
+    senders_fini(&snapshot->senders);
     *snapshot = (struct snapshot){0};
 }
 
@@ -168,7 +172,7 @@ static void log_errors(const char *msg, const char *path, const struct buf *erro
     log_warn(msg, "file=%s words=%s", path, log_quote(words, quoted, sizeof quoted));
 }
 
-static int parse_file(const char *path, struct bytes text, struct snapshot *ret_snapshot)
+static int parse_file(const char *path, struct bytes text, bool keeps_senders, struct snapshot *ret_snapshot)
 {
     struct podlist list = {0};
     struct buf errors;
@@ -178,6 +182,9 @@ static int parse_file(const char *path, struct bytes text, struct snapshot *ret_
     buf_clear(&errors);
     if (err == 0)
         err = make_snapshot(&list, ret_snapshot, &errors);
+    struct assignment all = {.pods = list.pods, .pod_count = list.count};
+    if (err == 0 && keeps_senders && (err = senders_set(&ret_snapshot->senders, &all)) < 0)
+        snapshot_fini(ret_snapshot);
     log_errors("pods with annotations that make no sense are not scraped", path, &errors);
     if (err < 0 && err != -EINVAL)
         log_error("the pod metadata was not read", "file=%s error=\"%s\"", path, strerror(-err));
@@ -220,7 +227,7 @@ static void take_text(struct pods *pods, struct bytes text)
     if (hash == pods->text_hash)
         return;
     pods->text_hash = hash;
-    if (parse_file(pods->path, text, &snapshot) == 0)
+    if (parse_file(pods->path, text, pods->keeps_senders, &snapshot) == 0)
         take_snapshot(pods, &snapshot);
 }
 
@@ -288,6 +295,19 @@ static uint64_t get_version(void *ctx, const char *origin)
 struct receive_assignments pods_assignments(struct pods *pods)
 {
     return (struct receive_assignments){get_assignment, get_version, pods};
+}
+
+void pods_keep_senders(struct pods *pods)
+{
+    pods->keeps_senders = true;
+    pods->text_hash = 0;
+    if (*pods->path)
+        read_again(pods);
+}
+
+struct bytes pods_find_sender(const struct pods *pods, const char *host)
+{
+    return senders_find(&pods->snapshot.senders, host);
 }
 
 /* ---- life */

@@ -23,6 +23,12 @@ int pods_new(struct loop *loop, const char *path, struct pods **ret_pods);
 /* pods_assignments: the callbacks for receive_new(); valid until pods_close(). */
 struct receive_assignments pods_assignments(struct pods *pods);
 
+/* pods_keep_senders: from now on addresses are kept, for pods_find_sender. */
+void pods_keep_senders(struct pods *pods);
+
+/* pods_find_sender: the Kubernetes attributes of the pod at host, whatever its node, as senders_find says. */
+struct bytes pods_find_sender(const struct pods *pods, const char *host);
+
 /* pods_close: frees (on the loop). NULL is fine. */
 void pods_close(struct pods *pods);
 

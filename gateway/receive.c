@@ -158,8 +158,11 @@ static void note_origin(struct receive *receive, const struct desk *desk)
     origin->last_seen_ns = desk->received_wall_ns;
     origin->clock_skew_ns = batch->sent_at_ns - desk->received_wall_ns;
     origin->batches[batch->signal]++;
-    if (!origin->skew)
-        origin->skew = stats_cell(receive->stats, GATEWAY_CLOCK_SKEW, origin->name);
+    if (!origin->skew) { /* NODE/BOOT, while an agent waits for its turn: the node's clock all the same */
+        char node[BATCH_MAX_ORIGIN + 1];
+        snprintf(node, sizeof node, "%.*s", (int)strcspn(origin->name, "/"), origin->name);
+        origin->skew = stats_cell(receive->stats, GATEWAY_CLOCK_SKEW, node);
+    }
     stats_set(origin->skew, origin->clock_skew_ns);
 }
 

@@ -1,7 +1,6 @@
 #include "gateway/refused.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "gateway/backend.h"
 #include "gateway/record_print.h"
 #include "gateway/repost.h"
+#include "gateway/waited.h"
 
 enum { MOST_RAW = 256 << 20, MOST_TEXT = 256 };
 
@@ -35,34 +35,13 @@ struct work {
 
 /* ---- a change of the buffer, waited for */
 
-struct waited {
-    struct mailbox box;
-    sem_t there;
-};
-
-static void wake(void *ctx)
-{
-    struct waited *waited = ctx;
-    sem_post(&waited->there);
-}
-
-static void open_nothing(struct letter *letter)
-{
-    (void)letter;
-}
-
 static int change(struct work *work, struct buffer_refusal_change *change)
 {
     struct waited waited;
-    sem_init(&waited.there, 0, 0);
-    mailbox_init(&waited.box, wake, &waited);
-    change->letter.open = open_nothing;
+    waited_init(&waited, &change->letter);
     change->reply_to = &waited.box;
     buffer_change_refusal(work->buffers[work->signal], change);
-    while (mailbox_drain(&waited.box) == 0)
-        (void)sem_wait(&waited.there);
-    mailbox_fini(&waited.box);
-    sem_destroy(&waited.there);
+    waited_end(&waited);
     return change->error;
 }
 

@@ -10,8 +10,8 @@
 #define GATEWAY_REFUSED_H
 
 #include "base/buffer.h"
+#include "base/control.h"
 #include "gateway/config.h"
-#include "gateway/control.h"
 #include "gateway/job.h"
 
 struct refused;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/snap.h"
 #include "gateway/split.h"
 
@@ -24,13 +25,15 @@ int repost_init(struct repost *repost, const struct gateway_backend_config *conf
     *repost = (struct repost){.kind = kind, .drop_on_client_error = config->drop_on_client_error};
     buf_init(&repost->piece, REPOST_MAX_BYTES);
     buf_init(&repost->packed, REPOST_MAX_BYTES);
-    return sender_new(config, kind, &repost->sender);
+    int err = translate_init(&repost->translate, config, kind);
+    return err < 0 ? err : sender_new(config, kind, &repost->sender);
 }
 
 void repost_fini(struct repost *repost)
 {
     sender_free(repost->sender);
     repost->sender = NULL;
+    translate_fini(&repost->translate);
     buf_fini(&repost->piece);
     buf_fini(&repost->packed);
 }
@@ -62,7 +65,9 @@ static int post_once(struct repost *repost, const _Atomic bool *cancelled, struc
 {
     a->is_done = false;
     a->pause_ms = 0;
-    a->post = (struct sender_post){.body = buf_bytes(&repost->packed), .done = on_answer};
+    bool is_plain = backend_is_plain(repost->kind);
+    a->post = (struct sender_post){.body = buf_bytes(is_plain ? &repost->piece : &repost->packed),
+                                   .done = on_answer};
     if (sender_start(repost->sender, &a->post) < 0)
         return -ENOMEM;
     for (sender_run(repost->sender); !a->is_done; sender_run(repost->sender)) {
@@ -108,10 +113,10 @@ static int build(struct repost *repost, enum batch_format format, struct bytes r
     uint32_t to = part.to ? part.to : count;
     buf_clear(&repost->piece);
     buf_clear(&repost->packed);
-    if (part.from == 0 && to == count)
-        return snap_compress(raw, &repost->packed);
-    int err = split_write(format, raw, count, part.from, to, &repost->piece);
-    return err < 0 ? err : snap_compress(buf_bytes(&repost->piece), &repost->packed);
+    int err = part.from == 0 && to == count ? buf_append(&repost->piece, raw.ptr, raw.len)
+                                            : split_write(format, raw, count, part.from, to, &repost->piece);
+    bool is_done = err < 0 || backend_is_plain(repost->kind);
+    return is_done ? err : snap_compress(buf_bytes(&repost->piece), &repost->packed);
 }
 
 static int post_parts(struct repost *repost, enum batch_format format, struct bytes raw, uint32_t count,
@@ -154,13 +159,11 @@ static int collect_left(enum batch_format format, struct bytes raw, uint32_t cou
     return 0;
 }
 
-int repost_message(struct repost *repost, enum batch_format format, struct bytes raw,
-                   const _Atomic bool *cancelled, struct repost_result *ret_result)
+static int repost_as_it_is(struct repost *repost, enum batch_format format, struct bytes raw,
+                           const _Atomic bool *cancelled, struct repost_result *ret_result)
 {
     struct halving halving;
     uint32_t count;
-    *ret_result = (struct repost_result){0};
-    buf_init(&ret_result->left, REPOST_MAX_BYTES);
     int err = split_count(format, raw, &count);
     if (err < 0 || count == 0)
         return -EBADMSG;
@@ -175,4 +178,39 @@ int repost_message(struct repost *repost, enum batch_format format, struct bytes
         err = collect_left(format, raw, count, &halving, ret_result);
     halving_fini(&halving);
     return err;
+}
+
+/* All of it, or it is left as it was: the kept record is in the format that it came in. */
+static int repost_translated(struct repost *repost, enum batch_format format, struct bytes raw,
+                             const _Atomic bool *cancelled, struct repost_result *result)
+{
+    struct translate *t = &repost->translate;
+    int err = translate_run(t, format, raw, 0, clock_wall_ns());
+    if (err < 0)
+        return err == -ENOMEM ? err : -EBADMSG;
+    uint32_t count = t->result.source_count;
+    uint8_t reason = 0;
+    for (uint32_t i = 0; i < count && !reason; i++)
+        reason = t->result.reasons[i];
+    if (reason)
+        snprintf(result->words, sizeof result->words, "%s",
+                 translate_reason_words((enum translate_reason)reason));
+    else if (t->result.count)
+        err = repost_as_it_is(repost, t->result.format, buf_bytes(&t->result.message), cancelled, result);
+    if (err < 0)
+        return err;
+    bool is_left = reason || result->refused;
+    buf_clear(&result->left);
+    result->delivered = is_left ? 0 : count;
+    result->refused = is_left ? count : 0;
+    return is_left ? buf_append(&result->left, raw.ptr, raw.len) : 0;
+}
+
+int repost_message(struct repost *repost, enum batch_format format, struct bytes raw,
+                   const _Atomic bool *cancelled, struct repost_result *ret_result)
+{
+    *ret_result = (struct repost_result){0};
+    buf_init(&ret_result->left, REPOST_MAX_BYTES);
+    return (translate_is_needed(repost->kind, format) ? repost_translated : repost_as_it_is)(
+        repost, format, raw, cancelled, ret_result);
 }

@@ -2,7 +2,8 @@
  * record that is tried again, and for a replay.
  *
  * A message that is refused, or too large, is halved down to its records, as fan-out does; what is refused is
- * told, what is good is in. No cursor and no note is touched. One thread.
+ * told, what is good is in. No cursor and no note is touched. A message that is translated for the backend is
+ * delivered when all of it is; else it is left as it is. One thread.
  */
 #ifndef GATEWAY_REPOST_H
 #define GATEWAY_REPOST_H
@@ -12,11 +13,13 @@
 #include "base/batch.h"
 #include "gateway/halving.h"
 #include "gateway/sender.h"
+#include "gateway/translate.h"
 
 enum { REPOST_TRIES = 5, REPOST_MAX_BYTES = 256 << 20 };
 
 struct repost {
     struct sender *sender; /* owned */
+    struct translate translate;
     enum backend_kind kind;
     bool drop_on_client_error;
     struct buf piece, packed; /* a part: raw, compressed */

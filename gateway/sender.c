@@ -163,7 +163,7 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
 static int add_kind(struct curl_slist **list, enum backend_kind kind)
 {
     int err = add_header(list, "Content-Type", "application/x-protobuf");
-    if (err == 0 && kind != BACKEND_LOKI)
+    if (err == 0 && kind != BACKEND_LOKI && kind != BACKEND_OTLP_PLAIN)
         err = add_header(list, "Content-Encoding", "snappy");
     if (err == 0 && kind == BACKEND_REMOTE_WRITE)
         err = add_header(list, "X-Prometheus-Remote-Write-Version", "0.1.0");
@@ -303,6 +303,59 @@ void sender_wait(struct sender *sender, int timeout_ms)
 void sender_wake(struct sender *sender)
 {
     curl_multi_wakeup(sender->multi);
+}
+
+/* ---- other pages */
+
+static size_t on_page(char *from, size_t size, size_t count, void *ctx)
+{
+    return buf_append(ctx, from, size * count) < 0 ? 0 : size * count;
+}
+
+static int get_page(struct exchange *x, const char *url, struct buf *answer, char error[SENDER_MAX_ERROR])
+{
+    long status = 0;
+    x->tries = 0;
+    x->error[0] = 0;
+    if (add_headers(x->sender, &x->headers) < 0)
+        return -ENOMEM;
+    curl_easy_setopt(x->easy, CURLOPT_URL, url);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)SENDER_GET_MS);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_page);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, answer);
+    CURLcode code = curl_easy_perform(x->easy);
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK && status == 200)
+        return 0;
+    if (code == CURLE_OK)
+        snprintf(error, SENDER_MAX_ERROR, "%.150s answered %ld", url, status);
+    else
+        snprintf(error, SENDER_MAX_ERROR, "%.100s: %.150s", url,
+                 x->error[0] ? x->error : curl_easy_strerror(code));
+    return code == CURLE_WRITE_ERROR ? -EMSGSIZE : -EIO;
+}
+
+int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
+               char error[SENDER_MAX_ERROR])
+{
+    size_t len = strlen(sender->url), tail = strlen(suffix);
+    char *url = NULL;
+    if (len < tail || strcmp(sender->url + len - tail, suffix) != 0) {
+        snprintf(error, SENDER_MAX_ERROR, "its URL does not end in %s", suffix);
+        return -EINVAL;
+    }
+    struct exchange *x = exchange_new(sender);
+    int err = -ENOMEM;
+    if (x && asprintf(&url, "%.*s%s", (int)(len - tail), sender->url, path) >= 0)
+        err = get_page(x, url, answer, error);
+    if (err == -ENOMEM)
+        snprintf(error, SENDER_MAX_ERROR, "out of memory");
+    if (x)
+        exchange_free(x); /* a post is not done with it: its options are another's */
+    free(url);
+    return err;
 }
 
 /* ---- life */

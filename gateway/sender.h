@@ -8,6 +8,7 @@
 #ifndef GATEWAY_SENDER_H
 #define GATEWAY_SENDER_H
 
+#include "base/buf.h"
 #include "gateway/config.h"
 #include "gateway/verdict.h"
 
@@ -51,6 +52,13 @@ void sender_run(struct sender *sender);
 
 /* sender_wait: until there is something to run, sender_wake was called, or timeout_ms passed. */
 void sender_wait(struct sender *sender, int timeout_ms);
+
+/* sender_get: a GET of another page of the backend, waited for: of its URL, which must end in suffix, path
+ * takes the suffix's place. Appends the page to answer. 0; -EINVAL (the URL ends otherwise), -EIO, -EMSGSIZE,
+ * with words in error. */
+enum { SENDER_MAX_ERROR = 256, SENDER_GET_MS = 10000 };
+int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
+               char error[SENDER_MAX_ERROR]);
 
 /* sender_wake: ends a sender_wait, now or the next one. Any thread. */
 void sender_wake(struct sender *sender);

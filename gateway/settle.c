@@ -10,6 +10,7 @@ enum { MOST_REFUSED_BYTES = 256 << 20 };
 struct settling {
     const struct buffer_row *rows; /* these are borrowed */
     const enum row_fate *fates;
+    const bool *is_whole;
     const struct halving *h;
     struct payload *payload;
     struct settle *to;
@@ -56,7 +57,7 @@ static int group_add_row(struct settling *s, struct group *group, struct part pa
     int err = s->fates[row] == ROW_LIVE ? payload_raw(s->payload, &s->rows[row], &raw) : -ENOENT;
     if (err < 0)
         return err == -ENOMEM || err == -EIO ? err : 0;
-    if (split_count(s->rows[row].format, raw, &count) < 0)
+    if (split_count(payload_format(s->payload, &s->rows[row]), raw, &count) < 0)
         return 0;
     if ((err = group_grow(group, count)) < 0)
         return err;
@@ -137,7 +138,9 @@ static enum buffer_cause cause_of(const struct settling *s, const struct part_an
     }
     if (was_in_before(s, row, answer->part.from))
         return BUFFER_CAUSE_REPEATED;
-    bool may_be_late = r->format == FORMAT_REMOTE_WRITE_1 && (r->handed_over || !r->goes_back);
+    bool is_metrics = r->format == FORMAT_REMOTE_WRITE_1 || r->format == FORMAT_OTLP_METRICS;
+    bool has_order = r->format == FORMAT_REMOTE_WRITE_1; /* applications do not wait for each other */
+    bool may_be_late = is_metrics && (r->handed_over || (has_order && !r->goes_back));
     if (may_be_late && verdict_is_out_of_order(bytes_of_string(halving_words(s->h, answer))))
         return BUFFER_OVERTAKEN;
     return BUFFER_REFUSED;
@@ -155,7 +158,8 @@ static int keep_payload(struct settling *s, const struct part_answer *answer, ui
         return err == -ENOMEM || err == -EIO ? err : 0;
     if (part.to == 0)
         return buf_append(&s->to->bytes, raw.ptr, raw.len);
-    err = split_write(r->format, raw, s->h->rows[row].records, part.from, part.to, &s->to->bytes);
+    err = split_write(payload_format(s->payload, r), raw, s->h->rows[row].records, part.from, part.to,
+                      &s->to->bytes);
     return err == -EBADMSG || err == -EPROTONOSUPPORT ? 0 : err;
 }
 
@@ -186,7 +190,7 @@ static int keep(struct settling *s, const struct part_answer *answer, uint32_t r
     refused->cause = cause;
     refused->status = answer->status;
     refused->words = halving_words(s->h, answer);
-    refused->format = s->rows[row].format;
+    refused->format = payload_format(s->payload, &s->rows[row]);
     refused->records = records;
     int err = keep_payload(s, answer, row);
     refused->payload.len = s->to->bytes.len - before; /* its pointer is set when all bytes are there */
@@ -199,7 +203,41 @@ struct row_count { /* what of the row is accounted for */
     uint64_t left;
     bool has_taken;
     enum buffer_cause last;
+    uint8_t *is_counted; /* owned; of a translated row: by record of the source */
 };
+
+/* The records of the source that the part's samples or lines belong to, but those counted before. */
+static uint64_t count_owners(const struct translated *t, struct part part, uint8_t *is_counted)
+{
+    uint64_t records = 0;
+    uint32_t to = part.to < t->count ? part.to : t->count;
+    for (uint32_t i = part.from; i < to; i++) {
+        uint32_t owner = t->owners[i];
+        if (owner >= t->source_count || is_counted[owner])
+            continue;
+        is_counted[owner] = 1;
+        records++;
+    }
+    return records;
+}
+
+/* How many of the row's records the part comes to. */
+static int count_records(struct settling *s, struct part part, uint32_t row, struct row_count *count,
+                         uint64_t *ret_records)
+{
+    struct bytes raw;
+    *ret_records = part.to ? part.to - part.from : s->rows[row].records;
+    if (part.to == 0 || !payload_is_translated(s->payload, &s->rows[row]))
+        return 0;
+    int err = payload_raw(s->payload, &s->rows[row], &raw);
+    if (err < 0)
+        return err == -ENOMEM || err == -EIO ? err : 0;
+    const struct translated *t = &s->payload->translate->result;
+    if (!count->is_counted && !(count->is_counted = calloc(t->source_count + 1, 1)))
+        return -ENOMEM;
+    *ret_records = count_owners(t, part, count->is_counted);
+    return 0;
+}
 
 static int settle_part(struct settling *s, const struct part_answer *answer, uint32_t row,
                        struct row_count *count)
@@ -210,7 +248,10 @@ static int settle_part(struct settling *s, const struct part_answer *answer, uin
         count->has_taken = true;
         return 0;
     }
-    uint64_t records = part.to ? part.to - part.from : s->rows[row].records;
+    uint64_t records;
+    int err = count_records(s, part, row, count, &records);
+    if (err < 0)
+        return err;
     uint64_t counted = records < count->left ? records : count->left;
     s->to->counts[cause] += counted;
     count->left -= counted;
@@ -220,9 +261,58 @@ static int settle_part(struct settling *s, const struct part_answer *answer, uin
     return cause == BUFFER_DROPPED ? 0 : keep(s, answer, row, cause, records);
 }
 
+/* What of the row could not be translated is refused by us, reason by reason; kept as it came. */
+static int keep_untranslated(struct settling *s, uint32_t row, enum translate_reason reason,
+                             struct row_count *count)
+{
+    const struct buffer_row *r = &s->rows[row];
+    const struct translated *t = &s->payload->translate->result;
+    size_t before = s->to->bytes.len;
+    uint64_t records = 0;
+    int err = 0;
+    for (uint32_t i = 0; i < t->source_count && err == 0; i++) {
+        if (t->reasons[i] != reason || count->is_counted[i])
+            continue;
+        records++;
+        count->is_counted[i] = 1;
+        err = split_write(r->format, payload_source(s->payload), t->source_count, i, i + 1, &s->to->bytes);
+        err = err == -EBADMSG ? 0 : err;
+    }
+    struct buffer_refused *refused = err < 0 || records == 0 ? NULL : add_refused(s->to);
+    if (!refused)
+        return err < 0 ? err : records ? -ENOMEM : 0;
+    *refused = (struct buffer_refused){.row_id = r->id,
+                                       .origin = r->origin,
+                                       .cause = BUFFER_REFUSED,
+                                       .words = translate_reason_words(reason),
+                                       .format = r->format,
+                                       .records = records};
+    refused->payload.len = s->to->bytes.len - before;
+    uint64_t counted = records < count->left ? records : count->left;
+    s->to->counts[BUFFER_REFUSED] += counted;
+    s->to->untranslated[reason] += counted;
+    count->left -= counted;
+    return 0;
+}
+
+static int settle_untranslated(struct settling *s, uint32_t row, struct row_count *count)
+{
+    struct bytes raw;
+    int err = payload_raw(s->payload, &s->rows[row], &raw);
+    if (err < 0)
+        return err == -ENOMEM || err == -EIO ? err : 0;
+    const struct translated *t = &s->payload->translate->result;
+    count->is_counted = calloc(t->source_count + 1, 1);
+    if (!count->is_counted)
+        return -ENOMEM;
+    for (int reason = TRANSLATE_NONE + 1; reason < TRANSLATE_REASON_COUNT && t->refused && err == 0; reason++)
+        err = keep_untranslated(s, row, (enum translate_reason)reason, count);
+    return err;
+}
+
 static int settle_row(struct settling *s, uint32_t row)
 {
-    struct row_count count = {s->rows[row].records, false, BUFFER_DELIVERED};
+    struct row_count count = {s->rows[row].records, false, BUFFER_DELIVERED, NULL};
     int err = 0;
     if (s->fates[row] == ROW_GONE)
         return 0;
@@ -230,11 +320,14 @@ static int settle_row(struct settling *s, uint32_t row)
         s->to->counts[BUFFER_DROPPED] += s->rows[row].records;
         return 0;
     }
+    if (payload_is_translated(s->payload, &s->rows[row]) && !s->is_whole[row])
+        err = settle_untranslated(s, row, &count);
     for (size_t i = 0; i < s->h->answer_count && err == 0; i++) {
         const struct part_answer *answer = &s->h->answers[i];
         if (row >= answer->part.row && row - answer->part.row < answer->part.rows)
             err = settle_part(s, answer, row, &count);
     }
+    free(count.is_counted);
     s->to->counts[count.has_taken ? BUFFER_DELIVERED : count.last] += count.left;
     return err;
 }
@@ -266,11 +359,11 @@ static int settle_rows(struct settling *s)
     return err;
 }
 
-int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const struct halving *h,
-                struct payload *payload, struct settle *ret_settle)
+int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const bool *is_whole,
+                const struct halving *h, struct payload *payload, struct settle *ret_settle)
 {
     struct settle to = {.is_refused = calloc(h->row_count + 1, sizeof *to.is_refused)};
-    struct settling s = {rows, fates, h, payload, &to, NULL};
+    struct settling s = {rows, fates, is_whole, h, payload, &to, NULL};
     buf_init(&to.bytes, MOST_REFUSED_BYTES);
     int err = to.is_refused ? settle_rows(&s) : -ENOMEM;
     free(s.was_in);

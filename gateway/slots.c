@@ -70,9 +70,16 @@ static int pick(struct slots *slots, struct picking *p)
     return best;
 }
 
+/* What the row's largest stream may weigh: agents say it of what they seal themselves, nobody of OTLP. */
+static uint64_t stream_bytes(const struct buffer_row *row)
+{
+    return row->format == FORMAT_OTLP_LOGS && !row->largest_stream_bytes ? row->raw_bytes
+                                                                         : row->largest_stream_bytes;
+}
+
 static bool is_held_back(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
-    int64_t wait = slots->pace ? pace_wait(slots->pace, origin, row->largest_stream_bytes, now_ns) : 0;
+    int64_t wait = slots->pace ? pace_wait(slots->pace, origin, stream_bytes(row), now_ns) : 0;
     if (wait == 0)
         return false;
     if (slots->paced_until_ns == 0 || now_ns + wait < slots->paced_until_ns)
@@ -114,8 +121,7 @@ static int add_row(struct slots *slots, struct picking *p, int number, int64_t n
     p->used_count += !(p->used >> number & 1);
     p->used |= UINT64_C(1) << number;
     if (slots->pace)
-        (void)pace_charge(slots->pace, pace_origin(slot->head.origin), slot->head.largest_stream_bytes,
-                          now_ns);
+        (void)pace_charge(slots->pace, pace_origin(slot->head.origin), stream_bytes(&slot->head), now_ns);
     pass_head(slot);
     return 0;
 }

@@ -6,7 +6,7 @@
 #ifndef GATEWAY_STATUS_H
 #define GATEWAY_STATUS_H
 
-#include "gateway/control.h"
+#include "base/control.h"
 #include "gateway/web.h"
 
 struct status;

@@ -99,12 +99,17 @@ static int64_t retry_after_ms(const char *text)
     return (int64_t)seconds * 1000;
 }
 
+static bool is_otlp(enum backend_kind kind)
+{
+    return kind == BACKEND_OTLP_HTTP || kind == BACKEND_OTLP_PLAIN || kind == BACKEND_OTLP_GRPC;
+}
+
 static enum verdict judge(enum backend_kind kind, const struct verdict_answer *answer,
                           bool drop_on_client_error)
 {
     int status = answer->status;
     if (status >= 200 && status < 300)
-        return kind == BACKEND_OTLP_HTTP && rejects_some(answer->body) ? VERDICT_REFUSED : VERDICT_DELIVERED;
+        return is_otlp(kind) && rejects_some(answer->body) ? VERDICT_REFUSED : VERDICT_DELIVERED;
     if (is_too_large(kind, answer))
         return VERDICT_TOO_LARGE;
     if (verdict_is_of_backend(status))

@@ -6,7 +6,20 @@
 
 #include "base/bytes.h"
 
-enum backend_kind { BACKEND_REMOTE_WRITE, BACKEND_LOKI, BACKEND_OTLP_HTTP };
+enum backend_kind {
+    BACKEND_REMOTE_WRITE,
+    BACKEND_LOKI,
+    BACKEND_OTLP_HTTP, /* snappy, as Jaeger takes it */
+    BACKEND_OTLP_PLAIN,
+    /* over HTTP, not compressed: Prometheus and Loki */ BACKEND_OTLP_GRPC,
+};
+
+/* backend_is_plain: whether its bodies go out uncompressed: what takes OTLP of metrics and logs takes no
+ * snappy blocks, and gRPC neither. */
+static inline bool backend_is_plain(enum backend_kind kind)
+{
+    return kind == BACKEND_OTLP_PLAIN || kind == BACKEND_OTLP_GRPC;
+}
 
 enum verdict {
     VERDICT_DELIVERED,

@@ -3,23 +3,41 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/config_watch.h"
+#include "base/control.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pages.h"
+#include "base/passed_sockets.h"
 #include "base/program.h"
 #include "node-agent/config.h"
+#include "node-agent/control_places.h"
+#include "node-agent/gate.h"
 #include "node-agent/host_metrics.h"
 #include "node-agent/logs.h"
+#include "node-agent/logs_report.h"
 #include "node-agent/metrics.h"
 #include "node-agent/otlp.h"
 #include "node-agent/scrape.h"
 #include "node-agent/series.h"
 #include "node-agent/ship.h"
+#include "node-agent/ship_mix.h"
+#include "node-agent/state_lock.h"
 #include "proto/nng_care.h"
 
 enum { ERRORS_MAX = 64 * 1024, DRAIN_MS = 10000 };
+enum { SWITCH_MS = 24 * 3600 * 1000 }; /* for the last answer under the own origin: any time */
+
+/* What ships, and from which sources. Waiting for the lock there is one of OTLP alone under the boot's own
+ * origin; with the lock there is one of everything under the node's, and the former goes when what it has in
+ * flight is answered: until then no OTLP is sealed for the other. */
+struct shipping {
+    struct ship *ship;                                        /* owned; NULL: there is none */
+    struct gate read[TELEMETRY_COUNT], otlp[TELEMETRY_COUNT]; /* what is read here, what is sent here */
+    struct ship_mix mixes[TELEMETRY_COUNT];
+};
 
 struct agent {
     struct loop loop;
@@ -27,17 +45,23 @@ struct agent {
     struct agent_config config;
     struct conf_memory *memory; /* owned; what config points into */
     struct stats *stats;        /* owned, as all below */
+    struct state_lock *lock;    /* NULL: there is no state folder */
     struct series_queue *queue;
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
-    struct ship_source logs_source;
+    struct senders senders; /* of OTLP; nobody before the first assignment */
     struct otlp *otlp;
-    struct ship *ship;
+    struct shipping waiting, full;
     struct pages *pages;
+    struct control *control;
+    struct logs_report logs_report;
     struct nng_watch *watch;
+    struct config_mark config_mark; /* of what is in force */
+    struct config_watch *config_watch;
     bool draining;
     bool reloading; /* the drain ends in a new start instead of an exit */
+    bool failed;    /* the drain ends with status 1 */
 };
 
 static int tell_failure(const char *part, int err, const struct buf *errors)
@@ -50,61 +74,38 @@ static int tell_failure(const char *part, int err, const struct buf *errors)
 static void wake_metrics(void *ctx)
 {
     struct agent *agent = ctx;
-    ship_wake(agent->ship, TELEMETRY_METRICS);
+    ship_wake(agent->full.ship, TELEMETRY_METRICS);
 }
 
-/* What is not read when the agent drains stays in the files. */
-static int seal_logs(void *ctx, struct batch **ret_batch)
+static int start_shipping(struct agent *agent, struct shipping *shipping, enum ship_origin origin)
 {
-    struct agent *agent = ctx;
-    return agent->draining ? -EAGAIN : agent->logs_source.seal(agent->logs_source.ctx, ret_batch);
+    struct ship_source sources[TELEMETRY_COUNT];
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        if (agent->otlp)
+            shipping->otlp[s].source = otlp_source(agent->otlp, (enum telemetry)s);
+        struct ship_source read = gate_source(&shipping->read[s]), otlp = gate_source(&shipping->otlp[s]);
+        sources[s] = ship_mix_source(&shipping->mixes[s], &read, &otlp);
+    }
+    return ship_new(&agent->loop, &agent->config, agent->stats, sources, origin, &shipping->ship);
 }
 
-static void logs_committed(void *ctx, const struct batch *batch, const struct wire_reply *reply)
+static void shut_otlp(struct shipping *shipping, bool is_shut)
 {
-    struct agent *agent = ctx;
-    agent->logs_source.committed(agent->logs_source.ctx, batch, reply);
+    for (int s = 0; s < TELEMETRY_COUNT; s++)
+        shipping->otlp[s].is_shut = is_shut;
 }
 
-static void logs_refused(void *ctx, const struct batch *batch, const char *reason)
-{
-    struct agent *agent = ctx;
-    agent->logs_source.refused(agent->logs_source.ctx, batch, reason);
-}
-
-static bool logs_resumed(void *ctx, const struct wire_resume_reply *reply, bool handed_over,
-                         const struct batch *in_flight)
-{
-    struct agent *agent = ctx;
-    return agent->logs_source.resumed(agent->logs_source.ctx, reply, handed_over, in_flight);
-}
-
-static int make_folder(const char *path)
-{
-    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int start_sources(struct agent *agent, struct ship_source *sources)
+static int start_sources(struct agent *agent)
 {
     int err = series_queue_new(&agent->config, agent->stats, &agent->queue);
     if (err < 0)
         return err;
-    sources[TELEMETRY_METRICS] = series_queue_source(agent->queue);
-    if (agent->config.logs.enabled) {
-        err = make_folder(agent->config.state_folder);
-        if (err == 0)
-            err = logs_new(&agent->loop, &agent->config, agent->stats, &agent->logs);
-        if (err < 0)
-            return err;
-        agent->logs_source = logs_source(agent->logs);
-        sources[TELEMETRY_LOGS] =
-            (struct ship_source){agent, seal_logs, logs_committed, logs_refused, logs_resumed};
-    }
-    if (!agent->config.otlp.enabled)
+    agent->full.read[TELEMETRY_METRICS].source = series_queue_source(agent->queue);
+    if (!agent->config.logs.enabled)
         return 0;
-    err = otlp_new(&agent->loop.uv, &agent->config, agent->stats, &agent->otlp);
+    err = logs_new(&agent->loop, &agent->config, agent->stats, &agent->logs);
     if (err == 0)
-        sources[TELEMETRY_TRACES] = otlp_source(agent->otlp, TELEMETRY_TRACES);
+        agent->full.read[TELEMETRY_LOGS].source = logs_source(agent->logs);
     return err;
 }
 
@@ -112,6 +113,10 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
+    if (agent->logs)
+        logs_set_pods(agent->logs, assignment);
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -124,7 +129,7 @@ static int start_producers(struct agent *agent, struct buf *errors)
         err = scrape_new(&agent->loop, &agent->config, agent->stats, agent->queue, wake_metrics, agent,
                          errors, &agent->scrape);
     if (err == 0)
-        ship_on_assignment(agent->ship, use_assignment, agent);
+        ship_on_assignment(agent->full.ship, use_assignment, agent);
     return err;
 }
 
@@ -134,12 +139,16 @@ static bool tell_ready(void *ctx, struct buf *body)
     static const char *const states[] = {
         "hello", "ready", "sending", "waiting for the acknowledgement", "backing off", "drained"};
     struct agent *agent = ctx;
-    const char *gateway = ship_gateway(agent->ship);
+    const struct shipping *shipping = agent->full.ship ? &agent->full : &agent->waiting;
+    const char *gateway = ship_gateway(shipping->ship);
     buf_printf(body, agent->draining ? "not ready: draining\n" : "ready\n");
+    if (!agent->full.ship)
+        buf_printf(body, "waiting: another agent holds %s/lock\n", agent->config.state_folder);
     buf_printf(body, "gateway: %s\n", gateway[0] ? gateway : "none is up");
     for (int s = 0; s < TELEMETRY_COUNT; s++)
-        buf_printf(body, "%s: %s\n", telemetry_name((enum telemetry)s),
-                   states[ship_state(agent->ship, (enum telemetry)s)]);
+        if (shipping->read[s].source.seal || shipping->otlp[s].source.seal)
+            buf_printf(body, "%s: %s\n", telemetry_name((enum telemetry)s),
+                       states[ship_state(shipping->ship, (enum telemetry)s)]);
     return !agent->draining;
 }
 
@@ -156,34 +165,132 @@ static int start_pages(struct agent *agent)
     return pages_new(&agent->loop.uv, &options, &agent->pages);
 }
 
+/* Without the socket the agent still does its work, so it starts. */
+static void start_control(struct agent *agent)
+{
+    char place[CONTROL_PLACE_LEN];
+    int err = -ENOENT;
+    for (int i = 0; err < 0 && control_places_get(&agent->config, i, place); i++)
+        err = control_new(&agent->loop, place, &agent->control);
+    if (err < 0) {
+        log_warn("no control socket: the command logs will not be answered", "error=\"%s\"", strerror(-err));
+        return;
+    }
+    agent->logs_report = (struct logs_report){agent->logs, agent->full.ship};
+    if (agent->logs)
+        logs_report_add(agent->control, &agent->logs_report);
+}
+
 static void on_stuck(void *ctx);
 
-/* The order is the spec: the sources, who ships them, who fills them, who tells. */
+/* What only one agent of a node does, under the node's origin. */
+static int start_collecting(struct agent *agent, const char **ret_part, struct buf *errors)
+{
+    *ret_part = "sources";
+    int err = start_sources(agent);
+    if (err < 0)
+        return err;
+    *ret_part = "gateway";
+    shut_otlp(&agent->full, agent->waiting.ship != NULL);
+    err = start_shipping(agent, &agent->full, SHIP_OF_NODE);
+    if (err < 0)
+        return err;
+    if (agent->logs)
+        logs_set_ship(agent->logs, agent->full.ship);
+    if (agent->otlp && !agent->waiting.ship)
+        otlp_set_ship(agent->otlp, agent->full.ship);
+    stats_set(stats_cell(agent->stats, AGENT_WAITING), 0);
+    *ret_part = "host_metrics or scrape_configs";
+    err = start_producers(agent, errors);
+    if (err == 0)
+        start_control(agent);
+    return err;
+}
+
+/* OTLP is taken from the first moment on; the rest is left to the one that holds the lock. */
+static int start_waiting(struct agent *agent)
+{
+    int err = start_shipping(agent, &agent->waiting, SHIP_OF_BOOT);
+    if (err < 0)
+        return err;
+    if (agent->otlp)
+        otlp_set_ship(agent->otlp, agent->waiting.ship);
+    stats_set(stats_cell(agent->stats, AGENT_WAITING), 1);
+    log_info("waiting for another agent of this node to end", "lock=%s/lock origin=%s",
+             agent->config.state_folder, ship_origin(agent->waiting.ship));
+    return 0;
+}
+
+static void on_waiting_drained(void *ctx)
+{
+    struct agent *agent = ctx;
+    ship_close(agent->waiting.ship);
+    agent->waiting.ship = NULL;
+    shut_otlp(&agent->full, false);
+    if (agent->otlp)
+        otlp_set_ship(agent->otlp, agent->full.ship);
+    log_info("everything goes out under the node's origin", NULL);
+}
+
+static void drain(struct agent *agent);
+
+static void on_lock_taken(void *ctx)
+{
+    struct agent *agent = ctx;
+    const char *part;
+    struct buf errors;
+    if (agent->draining)
+        return;
+    log_info("this agent is the node's now", "lock=%s/lock", agent->config.state_folder);
+    buf_init(&errors, ERRORS_MAX);
+    int err = start_collecting(agent, &part, &errors);
+    if (err < 0) {
+        tell_failure(part, err, &errors);
+        agent->failed = true;
+        drain(agent);
+    } else {
+        shut_otlp(&agent->waiting, true);
+        ship_drain(agent->waiting.ship, SWITCH_MS, on_waiting_drained, agent);
+    }
+    buf_fini(&errors);
+}
+
+/* An agent that keeps nothing on the disk may do without the folder. */
+static int take_lock(struct agent *agent)
+{
+    int err = state_lock_new(&agent->loop.uv, agent->config.state_folder, on_lock_taken, agent, &agent->lock);
+    if (err < 0 && !agent->config.logs.enabled) {
+        log_warn("no lock: a second agent of this node would not be noticed", "folder=%s error=\"%s\"",
+                 agent->config.state_folder, strerror(-err));
+        return 0;
+    }
+    return err;
+}
+
+/* The order is the spec: who takes OTLP, who ships, who fills them, who tells. */
 static int start(struct agent *agent)
 {
-    struct ship_source sources[TELEMETRY_COUNT] = {0};
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
-    const char *part = "sources";
-    int err = start_sources(agent, sources);
-    if (err == 0) {
+    const char *part = "state_folder";
+    int err = take_lock(agent);
+    if (err == 0 && agent->config.otlp.enabled) {
+        part = "otlp";
+        err = otlp_new(&agent->loop.uv, &agent->config, agent->stats,
+                       agent->config.otlp.kubernetes_attributes ? &agent->senders : NULL, &agent->otlp);
+    }
+    if (err == 0 && agent->lock && !state_lock_is_held(agent->lock)) {
         part = "gateway";
-        err = ship_new(&agent->loop, &agent->config, agent->stats, sources, &agent->ship);
-    }
-    if (err == 0) {
-        if (agent->logs)
-            logs_set_ship(agent->logs, agent->ship);
-        if (agent->otlp)
-            otlp_set_ship(agent->otlp, agent->ship);
-        part = "host_metrics or scrape_configs";
-        err = start_producers(agent, &errors);
-    }
+        err = start_waiting(agent);
+    } else if (err == 0)
+        err = start_collecting(agent, &part, &errors);
     if (err == 0) {
         part = "web.listen";
         err = start_pages(agent);
     }
-    if (err == 0)
+    if (err == 0) {
         err = nng_watch_new(&agent->loop, 0, 0, on_stuck, agent, &agent->watch);
+    }
     if (err < 0)
         tell_failure(part, err, &errors);
     buf_fini(&errors);
@@ -193,32 +300,44 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
     nng_watch_close(agent->watch);
+    config_watch_close(agent->config_watch);
+    control_close(agent->control);
     pages_close(agent->pages);
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
-    ship_close(agent->ship);
+    ship_close(agent->waiting.ship);
+    ship_close(agent->full.ship);
     otlp_close(agent->otlp);
     if (agent->logs)
         logs_save(agent->logs);
     logs_close(agent->logs);
+    state_lock_close(agent->lock); /* the next agent begins where this one saved */
     loop_end(&agent->loop);
 }
 
 static void on_drained(void *ctx)
 {
+    struct agent *agent = ctx;
+    if (agent->waiting.ship && agent->full.ship) { /* one after the other */
+        on_waiting_drained(agent);
+        ship_drain(agent->full.ship, DRAIN_MS, on_drained, agent);
+        return;
+    }
     log_info("drained", NULL);
-    stop(ctx);
+    stop(agent);
 }
 
+/* What is not read when the agent drains stays in the files. */
 static void drain(struct agent *agent)
 {
     if (agent->draining)
         return;
     log_info("draining", "timeout_ms=%d", DRAIN_MS);
     agent->draining = true;
+    agent->full.read[TELEMETRY_LOGS].is_shut = true;
     if (agent->otlp)
         otlp_stop(agent->otlp);
-    ship_drain(agent->ship, DRAIN_MS, on_drained, agent);
+    ship_drain(agent->waiting.ship ? agent->waiting.ship : agent->full.ship, DRAIN_MS, on_drained, agent);
 }
 
 /* What nng cannot do any more, a new start can. */
@@ -247,6 +366,11 @@ static int load(const char *path, struct agent_config *config, struct conf_memor
     return err;
 }
 
+static void show_wrong(struct agent *agent, bool is_wrong)
+{
+    stats_set(stats_cell(agent->stats, AGENT_CONFIG_WRONG, agent->config_path), is_wrong);
+}
+
 /* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
  */
 static void on_reload(void *ctx)
@@ -256,12 +380,25 @@ static void on_reload(void *ctx)
     struct conf_memory *memory;
     if (load(agent->config_path, &config, &memory) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", agent->config_path);
+        show_wrong(agent, true);
         return;
     }
     conf_free(memory);
     log_info("reloading", "file=%s", agent->config_path);
     agent->reloading = true;
+    passed_sockets_begin();
     drain(agent);
+}
+
+static void on_config_changed(void *ctx, bool is_in_force)
+{
+    struct agent *agent = ctx;
+    if (!is_in_force) {
+        on_reload(agent);
+        return;
+    }
+    log_info("the configuration file is again what is in force", "file=%s", agent->config_path);
+    show_wrong(agent, false);
 }
 
 static int run(struct agent *agent)
@@ -270,6 +407,10 @@ static int run(struct agent *agent)
     if (err < 0)
         return err;
     err = start(agent);
+    passed_sockets_close_rest(); /* of addresses that it listens on no more */
+    if (err == 0)
+        err = config_watch_new(&agent->loop.uv, agent->config_path, agent->config_mark, on_config_changed,
+                               agent, &agent->config_watch);
     if (err < 0)
         stop(agent);
     else
@@ -277,6 +418,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;
 }
@@ -287,13 +429,17 @@ int agent_run(const char *config_path)
     if (!agent)
         return 1;
     agent->config_path = config_path;
+    agent->config_mark = config_mark_read(config_path);
+    senders_init(&agent->senders);
     int err = load(config_path, &agent->config, &agent->memory);
     if (err == 0) {
         log_set_level((enum log_level)agent->config.log_level);
         agent->stats = agent_metrics_new();
+        if (agent->stats)
+            stats_set(stats_cell(agent->stats, AGENT_CONFIG_LOADED), clock_wall_ns());
         err = agent->stats ? run(agent) : -ENOMEM;
     }
-    int status = err < 0 ? 1 : agent->reloading ? PROGRAM_RELOAD : 0;
+    int status = err < 0 || agent->failed ? 1 : agent->reloading ? PROGRAM_RELOAD : 0;
     stats_free(agent->stats);
     conf_free(agent->memory);
     free(agent);

@@ -5,6 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node-agent/collector_flags.h"
+#include "node-agent/log_rules.h"
+#include "node-agent/tail_start.h"
+
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 #define KIB INT64_C(1024)
@@ -70,6 +74,62 @@ static const struct conf_option host_metrics_options[] = {
     {0},
 };
 
+#define RULE(field) offsetof(struct agent_log_rule, field)
+static const char *const log_actions[] = {"apply", "keep", "drop", NULL};
+static const struct conf_option log_rule_options[] = {
+    {"name", CONF_STRING, RULE(name), NULL, .form = "^[A-Za-z0-9_.-]{1,64}$", .example = "quiet-probes",
+     .help = "Stands in metrics and in what `logs` shows."},
+    {"namespaces", CONF_STRINGS, RULE(namespaces),
+     .help = "Globs of namespaces that the rule is for; any when empty. A rule with namespaces, pods, "
+             "containers, pod_labels or pod_annotations is not for host files."},
+    {"pods", CONF_STRINGS, RULE(pods), .help = "Globs of pod names."},
+    {"containers", CONF_STRINGS, RULE(containers), .help = "Globs of container names."},
+    {"paths", CONF_STRINGS, RULE(paths), .help = "Globs of the log file's path."},
+    {"pod_labels", CONF_MAP, RULE(pod_labels),
+     .help = "Pod labels and a glob for each one's value; all must match. They come with the gateway's "
+             "assignment; until then the rule is for no pod."},
+    {"pod_annotations", CONF_MAP, RULE(pod_annotations), .help = "The same of annotations."},
+    {"action", CONF_ENUM, RULE(action), "apply", .names = log_actions,
+     .help = "drop: the whole log is not read; keep: it is, whatever later rules or the annotation "
+             "tributary.io/exclude say; apply: only what else the rule says. The first rule with keep or "
+             "drop decides."},
+    {"drop_lines", CONF_STRINGS, RULE(drop_lines), .help = "Lines that match one of these are dropped."},
+    {"keep_lines", CONF_STRINGS, RULE(keep_lines),
+     .help = "Lines that match none of these are dropped; all are kept when empty."},
+    {"redact", CONF_STRINGS, RULE(redact),
+     .help = "What matches one of these is replaced; \\K keeps what was matched before it."},
+    {"redact_presets", CONF_STRINGS, RULE(redact_presets), .form = "^(card|email|token)$", .example = "card",
+     .help = "card (card numbers with a right check digit), email, token (credentials)."},
+    {"redact_with", CONF_STRING, RULE(redact_with), "",
+     .help = "What stands there instead; [redacted] or [redacted:PRESET] when empty."},
+    {"multiline", CONF_STRINGS, RULE(multiline), .form = "^(java|python|go|javascript)$", .example = "java",
+     .help = "Traces of these languages are joined into one line each."},
+    {"multiline_start", CONF_STRING, RULE(multiline_start), "",
+     .help = "A line that matches begins a record; others belong to the one before. Instead of multiline."},
+    {"multiline_max_lines", CONF_INT, RULE(multiline_max_lines), "500", 2, 100000,
+     .help = "A record ends after so many lines, and before it would pass max_line_bytes."},
+    {"multiline_wait", CONF_DURATION, RULE(multiline_wait_ms), "1s", 10, MINUTE,
+     .help = "A record ends when its next line was written later than that; it is sent one second later."},
+    {"rate_lines", CONF_INT, RULE(rate_lines), "0", 0, 10000000,
+     .help = "Lines a second of one container at most, by the lines' own times; more are dropped. 0: no "
+             "limit."},
+    {"burst_lines", CONF_INT, RULE(burst_lines), "0", 0, 100000000,
+     .help = "Lines that may come at once; a second's worth when 0."},
+    {"detect_level", CONF_BOOL, RULE(detect_level), "false",
+     .help = "Send the line's level, where it can be told, as structured metadata `level`."},
+    {0},
+};
+
+static const struct conf_option log_files_options[] = {
+    {"paths", CONF_STRINGS, offsetof(struct agent_log_files, paths), .form = "^/.*",
+     .example = "/var/log/*.log", .help = "Globs of files; * and ? do not match a slash."},
+    {"exclude", CONF_STRINGS, offsetof(struct agent_log_files, exclude), .form = "^/.*",
+     .example = "/var/log/wtmp.log", .help = "Globs of files that are left out."},
+    {"labels", CONF_MAP, offsetof(struct agent_log_files, labels),
+     .help = "Labels of their streams; job is `files` unless it is given here."},
+    {0},
+};
+
 static const struct conf_option logs_options[] = {
     {"enabled", CONF_BOOL, AT(logs.enabled) - AT(logs), "true", .help = "Tail pod logs."},
     {"root", CONF_STRING, AT(logs.root) - AT(logs), "/var/log/pods",
@@ -82,8 +142,32 @@ static const struct conf_option logs_options[] = {
      .help = "Time between two walks of the root, besides inotify."},
     {"stream_rate", CONF_SIZE, AT(logs.stream_rate_bytes) - AT(logs), "0", 0, GIB,
      .help = "Bytes a second of one stream at most; 0: no limit here (the gateway paces)."},
+    {"max_age", CONF_DURATION, AT(logs.max_age_ms) - AT(logs), "168h", 0, INT64_C(3650) * 24 * HOUR,
+     .help = "Older lines are skipped and counted: Loki's reject_old_samples_max_age. 0: none are."},
+    {"read_from", CONF_STRING, AT(logs.read_from) - AT(logs), "beginning",
+     .form = "^(beginning|end|[0-9][0-9a-z]*)$", .example = "1h",
+     .help =
+         "Where a log begins that was there before the agent and of which nothing is known: beginning, "
+         "end, or a duration: its lines of that time up to now. A later file is read from its beginning."},
+    {"max_streams", CONF_INT, AT(logs.max_streams) - AT(logs), "5000", 0, 1000000,
+     .help = "Streams of this agent at most; further logs wait until others end. 0: no limit."},
+    {"node_label", CONF_BOOL, AT(logs.node_label) - AT(logs), "false",
+     .help = "Put the label node on streams."},
+    {"pod_labels", CONF_STRINGS, AT(logs.pod_labels) - AT(logs),
+     .help = "Pod labels to put on streams (characters that Loki does not take in names become _). They come "
+             "with the gateway's assignment; lines before it are in a stream without them."},
+    {"metadata", CONF_STRINGS, AT(logs.metadata) - AT(logs), .form = "^(filename|pod_uid|restart_count)$",
+     .example = "filename",
+     .help = "What to send with every line as structured metadata: filename, pod_uid, "
+             "restart_count."},
+    {"rules", CONF_LIST, AT(logs.rules) - AT(logs), .options = log_rule_options,
+     .size = sizeof(struct agent_log_rule), .help = "What is done to lines; docs/log-rules.md."},
+    {"files", CONF_LIST, AT(logs.files) - AT(logs), .options = log_files_options,
+     .size = sizeof(struct agent_log_files), .help = "Plain files of the host, a line each."},
     {0},
 };
+
+static const char *const acks[] = {"committed", "queued", NULL};
 
 static const struct conf_option otlp_options[] = {
     {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "true", .help = "Receive OTLP."},
@@ -95,6 +179,12 @@ static const struct conf_option otlp_options[] = {
      .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
     {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
      .help = "Larger requests are answered 413."},
+    {"ack", CONF_ENUM, AT(otlp.ack) - AT(otlp), "committed", .names = acks,
+     .help = "When a request is answered: when a gateway has committed it, or when it is queued in memory, "
+             "so that "
+             "an application never waits; what is queued is lost when the agent ends abruptly."},
+    {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
+     .help = "Put the sending pod's k8s.* attributes on each resource that does not have them."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
      .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
              "RetryInfo."},
@@ -107,8 +197,9 @@ static const struct conf_option otlp_options[] = {
 static const struct conf_option queue_options[] = {
     {"metrics_bytes", CONF_SIZE, AT(queue.metrics_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
      .help = "Samples waiting for the gateway; past it the oldest are dropped and counted."},
-    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
-     .help = "OTLP requests waiting for the gateway; past it senders are answered 503."},
+    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "8MiB", 64 * KIB, GIB,
+     .help = "OTLP requests of all signals waiting for the gateway; past it, or when one signal has half of "
+             "it, senders are answered 503."},
     {0},
 };
 
@@ -149,7 +240,10 @@ const struct conf_option agent_options[] = {
     {"labels", CONF_MAP, AT(labels),
      .help = "Labels put on every series, stream and resource, for example cluster."},
     {"state_folder", CONF_STRING, AT(state_folder), "/var/lib/tributary-agent",
-     .help = "Where offsets are kept."},
+     .help = "Where offsets are kept, and the lock that one agent of a node holds at a time."},
+    {"control_socket", CONF_STRING, AT(control_socket), "",
+     .help = "Socket for the command logs; when empty control.sock in the state folder, or a socket in "
+             "/dev/shm where that cannot be written."},
     {"log_level", CONF_ENUM, AT(log_level), "info", .names = log_levels,
      .help = "Lines below it are not written."},
     {"gateway", CONF_SECTION, AT(gateway), .options = gateway_options_of_agent, .help = "Where batches go."},
@@ -177,6 +271,20 @@ static const char *host_name(void)
     return name;
 }
 
+/* What the table cannot check of logs. */
+static int check_logs(const char *path, const struct agent_config *config, struct buf *errors)
+{
+    struct log_rules *rules;
+    int64_t from_ns;
+    int err = log_rules_new(path, config, NULL, errors, &rules);
+    if (err == 0)
+        log_rules_free(rules);
+    if (err == 0 && (err = tail_start_parse(config->logs.read_from, INT64_MAX, &from_ns)) < 0)
+        buf_printf(errors, "%s: logs.read_from: not beginning, end or a duration: %s\n", path,
+                   config->logs.read_from);
+    return err;
+}
+
 int agent_config_load(const char *path, struct agent_config *config, struct conf_memory **ret_memory,
                       struct buf *errors)
 {
@@ -189,6 +297,13 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
                    "%s: gateway.addresses: required; for example [\"tcp://tributary-gateway:9610\"]\n", path);
         conf_free(memory);
         return -EINVAL;
+    }
+    err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
+    if (err == 0)
+        err = check_logs(path, config, errors);
+    if (err < 0) {
+        conf_free(memory);
+        return err;
     }
     if (!config->node[0])
         config->node = host_name();

@@ -21,11 +21,37 @@ struct agent_scrape_config { /* Prometheus' scrape_config */
     struct conf_list static_configs;       /* of struct agent_static_config */
 };
 
+enum agent_log_action { AGENT_LOG_APPLY, AGENT_LOG_KEEP, AGENT_LOG_DROP };
+
+struct agent_log_rule { /* log_rules.h */
+    const char *name;
+    struct conf_strings namespaces, pods, containers, paths; /* globs; empty: any */
+    struct conf_map pod_labels, pod_annotations;             /* name: glob; all must match */
+    int action;                                              /* enum agent_log_action */
+    struct conf_strings drop_lines, keep_lines, redact, redact_presets;
+    const char *redact_with; /* "": what the preset says, [redacted] for expressions */
+    struct conf_strings multiline;
+    const char *multiline_start; /* "": none */
+    int64_t multiline_max_lines, multiline_wait_ms;
+    int64_t rate_lines, burst_lines; /* 0: no limit; as many as rate_lines */
+    bool detect_level;
+};
+
+struct agent_log_files { /* host files */
+    struct conf_strings paths;
+    struct conf_strings exclude;
+    struct conf_map labels;
+};
+
+/* When an OTLP request is answered. */
+enum agent_ack { AGENT_ACK_COMMITTED, AGENT_ACK_QUEUED };
+
 struct agent_config {
     const char *node;       /* node_name; the host name when "" in the file */
     struct conf_map labels; /* put on every series, stream and resource */
     const char *state_folder;
-    int log_level; /* enum log_level */
+    const char *control_socket; /* "": control_places.h says where */
+    int log_level;              /* enum log_level */
     struct {
         struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
         struct agent_tls tls;
@@ -47,11 +73,21 @@ struct agent_config {
         bool enabled;
         const char *root;
         int64_t max_line_bytes, batch_raw_bytes, rescan_ms, stream_rate_bytes;
+        int64_t max_age_ms;    /* 0: any age */
+        const char *read_from; /* tail_start.h */
+        int64_t max_streams;   /* 0: any number */
+        bool node_label;
+        struct conf_strings pod_labels; /* put on streams */
+        struct conf_strings metadata;   /* put on lines: loglabels.h */
+        struct conf_list rules;         /* of struct agent_log_rule */
+        struct conf_list files;         /* of struct agent_log_files */
     } logs;
     struct {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
         int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
+        int ack; /* enum agent_ack */
+        bool kubernetes_attributes;
     } otlp;
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */

@@ -92,21 +92,34 @@ static int write_all(struct buf *out, const struct label *labels, size_t count)
     return err < 0 ? err : buf_append_string(out, "}");
 }
 
-int loglabels_write(const struct podpath *path, const char *container, const char *stream,
-                    const struct conf_map *configured, struct buf *out)
+/* job is NAMESPACE/POD, written to storage. */
+static size_t add_built_in(struct label labels[BUILT_IN], const struct podpath *path, const char *container,
+                           const char *stream, char *storage, size_t size)
 {
-    char job[512];
-    int job_len =
-        snprintf(job, sizeof job, "%.*s/%.*s", (int)path->namespace.len, (const char *)path->namespace.ptr,
-                 (int)path->pod.len, (const char *)path->pod.ptr);
-    struct label labels[LOGLABELS_MAX] = {
+    int len = snprintf(storage, size, "%.*s/%.*s", (int)path->namespace.len,
+                       (const char *)path->namespace.ptr, (int)path->pod.len, (const char *)path->pod.ptr);
+    const struct label built_in[BUILT_IN] = {
         {"container", bytes_of_string(container)},
-        {"job", {(const uint8_t *)job, (size_t)job_len < sizeof job ? (size_t)job_len : sizeof job - 1}},
+        {"job", {(const uint8_t *)storage, (size_t)len < size ? (size_t)len : size - 1}},
         {"namespace", path->namespace},
         {"pod", path->pod},
         {"stream", bytes_of_string(stream)},
     };
-    size_t count = add_configured(labels, BUILT_IN, configured);
+    memcpy(labels, built_in, sizeof built_in);
+    return BUILT_IN;
+}
+
+int loglabels_write(const struct podpath *path, const char *container, const char *stream,
+                    const struct conf_map *extra, const struct conf_map *configured, struct buf *out)
+{
+    char job[512];
+    struct label labels[LOGLABELS_MAX];
+    size_t count = path ? add_built_in(labels, path, container, stream, job, sizeof job) : 0;
+    if (extra)
+        count = add_configured(labels, count, extra);
+    count = add_configured(labels, count, configured);
+    if (!path && count < LOGLABELS_MAX && !is_known(labels, count, "job"))
+        labels[count++] = (struct label){"job", bytes_of_string("files")};
     qsort(labels, count, sizeof *labels, compare);
     return write_all(out, labels, count);
 }

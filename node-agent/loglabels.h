@@ -13,9 +13,11 @@
 
 enum { LOGLABELS_MAX = 15, LOGLABELS_MAX_NAME = 128, LOGLABELS_MAX_VALUE = 2048 };
 
-/* loglabels_write: appends the label set of one stream. 0 or the error of buf_append. */
+/* loglabels_write: appends the label set of one stream; path NULL: of a host file, which has only extra and
+ * configured ones (and job="files" unless they say otherwise). extra win over configured ones. 0 or the error
+ * of buf_append. */
 int loglabels_write(const struct podpath *path, const char *container, const char *stream,
-                    const struct conf_map *configured, struct buf *out);
+                    const struct conf_map *extra, const struct conf_map *configured, struct buf *out);
 
 /* loglabels_left_out: how many of the configured labels find no place. */
 size_t loglabels_left_out(const struct conf_map *configured);

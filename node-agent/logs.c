@@ -12,6 +12,7 @@
 #include "node-agent/metrics.h"
 #include "node-agent/offsets_store.h"
 #include "node-agent/tail_resume.h"
+#include "node-agent/tail_start.h"
 
 enum {
     RETRY_MS = 50,
@@ -29,6 +30,7 @@ struct logs {
     struct offsets *offsets; /* the store's */
     struct tail *tail;
     struct logs_seal seal;
+    struct log_policy policy;
     uv_timer_t tick, retry;
     unsigned ticks;
     struct stats_cell *files, *queued, *rewinds, *gone;
@@ -104,6 +106,14 @@ static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool hande
 
 /* ---- time ---- */
 
+/* A mean over about ten ticks. */
+static void note_rate(struct tail_file *file)
+{
+    double now = file->pos > file->rated_pos ? (double)(file->pos - file->rated_pos) * 1000 / TICK_MS : 0;
+    file->bytes_per_second += (now - file->bytes_per_second) / 10;
+    file->rated_pos = file->pos;
+}
+
 static void note_files(struct logs *l, bool sweep)
 {
     size_t count, files = 0;
@@ -114,6 +124,7 @@ static void note_files(struct logs *l, bool sweep)
         for (struct tail_file *f = logs[i]->files; f; f = f->next, files++) {
             char storage[TAIL_KEY_LEN];
             unread += f->size > f->pos ? f->size - f->pos : 0;
+            note_rate(f);
             for (int s = -1; sweep && f->identity && s < CRI_STREAMS; s++) {
                 struct offset *at = offsets_find(l->offsets, tail_file_key(f, s, storage));
                 if (at)
@@ -195,16 +206,22 @@ static int open_tail(struct logs *l, struct loop *loop)
     const struct agent_config *config = l->config;
     struct tail_options options = {
         .root = config->logs.root,
+        .host_root = config->host_metrics.path_rootfs,
         .labels = &config->labels,
         .max_line = (size_t)config->logs.max_line_bytes,
         .max_files = file_limit(),
         .rescan_ms = config->logs.rescan_ms,
         .linger_ns = l->seal.reader.linger_ns,
+        .files = &config->logs.files,
         .offsets = l->offsets,
         .errors = l->seal.reader.counts.errors,
         .on_change = on_change,
         .ctx = l,
     };
+    options.from_ns = TAIL_START_ALL;
+    if (config->logs.read_from &&
+        tail_start_parse(config->logs.read_from, clock_wall_ns(), &options.from_ns) < 0)
+        return -EINVAL;
     return tail_new(&loop->uv, &options, &l->tail);
 }
 
@@ -222,16 +239,20 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     l->files = stats_cell(stats, AGENT_LOG_FILES);
     l->queued = stats_cell(stats, AGENT_QUEUE_BYTES, "logs");
     l->rewinds = stats_cell(stats, AGENT_LOG_REWINDS);
-    int err = open_store(l, loop);
+    int err = log_policy_init(&l->policy, config, stats);
+    if (err == 0)
+        err = open_store(l, loop);
     if (err == 0 && (err = open_tail(l, loop)) < 0)
         offsets_store_close(l->store);
     if (err < 0) {
         logs_seal_fini(&l->seal);
+        log_policy_fini(&l->policy);
         free(l);
         return err;
     }
     l->seal.tail = l->tail;
     l->seal.offsets = l->offsets;
+    logs_seal_set_policy(&l->seal, &l->policy);
     warn_labels(config);
     uv_timer_init(&loop->uv, &l->tick);
     uv_timer_init(&loop->uv, &l->retry);
@@ -239,6 +260,12 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     uv_timer_start(&l->tick, on_tick, TICK_MS, TICK_MS);
     *ret_logs = l;
     return 0;
+}
+
+struct logs_standing logs_get_standing(const struct logs *l)
+{
+    return (struct logs_standing){l->config, l->tail, l->offsets, offsets_store_path(l->store),
+                                  offsets_store_error(l->store)};
 }
 
 void logs_set_ship(struct logs *l, struct ship *ship)
@@ -249,6 +276,12 @@ void logs_set_ship(struct logs *l, struct ship *ship)
 struct ship_source logs_source(struct logs *l)
 {
     return (struct ship_source){l, seal, committed, refused, resumed};
+}
+
+void logs_set_pods(struct logs *l, const struct assignment *assignment)
+{
+    if (!assignment->unchanged)
+        log_policy_set_pods(&l->policy, assignment);
 }
 
 void logs_rescan(struct logs *l)
@@ -282,6 +315,7 @@ void logs_close(struct logs *l)
     tail_close(l->tail);
     offsets_store_close(l->store);
     logs_seal_fini(&l->seal);
+    log_policy_fini(&l->policy);
     l->closing = 2;
     uv_close((uv_handle_t *)&l->tick, on_closed);
     uv_close((uv_handle_t *)&l->retry, on_closed);

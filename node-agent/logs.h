@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "node-agent/config.h"
 #include "node-agent/ship.h"
+#include "proto/assignment.h"
 
 struct logs;
 
@@ -20,11 +21,25 @@ struct logs;
 int logs_new(struct loop *loop, const struct agent_config *config, struct stats *stats,
              struct logs **ret_logs);
 
+/* What the logs stand at, for the command logs; all borrowed. */
+struct logs_standing {
+    const struct agent_config *config;
+    struct tail *tail;
+    const struct offsets *offsets;
+    const char *offsets_path;
+    int save_error; /* of the last save of the offsets: a negative errno, or 0 */
+};
+
+struct logs_standing logs_get_standing(const struct logs *logs);
+
 /* logs_set_ship: whom to wake when there is something to seal; NULL: nobody. Before the loop runs. */
 void logs_set_ship(struct logs *logs, struct ship *ship);
 
 /* logs_source: the record for ship_new. */
 struct ship_source logs_source(struct logs *logs);
+
+/* logs_set_pods: what the gateway's assignment tells of this node's pods: rules and labels may go by it. */
+void logs_set_pods(struct logs *logs, const struct assignment *assignment);
 
 /* logs_rescan: looks for files now, and takes every log as written to. */
 void logs_rescan(struct logs *logs);

@@ -1,15 +1,17 @@
 #include "node-agent/logs_seal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "node-agent/loglabels.h"
 #include "node-agent/metrics.h"
 #include "node-agent/tail_resume.h"
 
 #define SECOND_NS INT64_C(1000000000)
-#define MAX_AGE_NS (7 * 24 * 3600 * SECOND_NS) /* Loki's reject_old_samples_max_age */
 enum {
     LOGS_IN_BATCH = 256,                  /* logs that one batch takes from */
     SOURCES_LEFT = BATCH_MAX_SOURCES / 4, /* a log adds no more sources than this */
@@ -25,7 +27,10 @@ struct pick { /* a log that a batch takes from */
 
 static bool has_open_line(const struct tail_log *log)
 {
-    return log->streams[CRI_STDOUT].part.open || log->streams[CRI_STDERR].part.open;
+    for (int s = 0; s < CRI_STREAMS; s++)
+        if (log->streams[s].part.open || tail_log_has_join(log, s))
+            return true;
+    return false;
 }
 
 static size_t open_line_bytes(struct logs_seal *l)
@@ -54,16 +59,36 @@ static uint64_t allowance(struct logs_seal *l, struct tail_log *log)
     return log->allowance_bytes > 0 ? (uint64_t)log->allowance_bytes : 0;
 }
 
+/* Says at most once a minute why logs wait, and which label makes for so many streams. */
+static void tell_held(struct logs_seal *l, struct tail_log *const *logs, size_t count, size_t held)
+{
+    char label[LOGLABELS_MAX_NAME + 1];
+    size_t values;
+    stats_set(l->reader.policy->held, (int64_t)held);
+    if (held == 0 || (l->held_told_ns && l->reader.mono_ns - l->held_told_ns < 60 * SECOND_NS))
+        return;
+    l->held_told_ns = l->reader.mono_ns;
+    log_policy_worst_label(logs, count, label, sizeof label, &values);
+    log_warn("logs wait: the agent has as many streams as logs.max_streams allows",
+             "logs=%zu label=%s values=%zu max_streams=%" PRId64, held, label, values,
+             l->config->logs.max_streams);
+}
+
 /* Logs that have something to read, in turn, at most LOGS_IN_BATCH. */
 static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
 {
     size_t count, n = 0, i = 0;
     struct tail_log **logs = tail_logs(l->tail, &count);
-    size_t first = count ? l->next % count : 0;
+    size_t first = count ? l->next % count : 0, held = 0;
+    uint32_t room = log_policy_room(l->reader.policy, logs, count);
     for (; i < count && n < LOGS_IN_BATCH; i++) {
         struct tail_log *log = logs[(first + i) % count];
         if (!log->dirty)
             continue;
+        if (!log_policy_admits(log, room)) {
+            held++;
+            continue;
+        }
         uint64_t unread = tail_log_unread(log, l->reader.mono_ns);
         uint64_t allowed = unread ? allowance(l, log) : 0;
         if (unread > 0 && allowed == 0)
@@ -72,8 +97,10 @@ static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
             log->dirty = false;
         else
             picks[n++] = (struct pick){log, unread < allowed ? unread : allowed};
+        room -= n && picks[n - 1].log == log && room < UINT32_MAX ? log_policy_may_begin(log) : 0;
     }
     l->next = first + i;
+    tell_held(l, logs, count, held);
     return n;
 }
 
@@ -266,6 +293,7 @@ static void set_counts(struct logs_seal *l, struct stats *stats)
     c->behind = stats_cell(stats, AGENT_DROPPED_RECORDS, "logs", "behind_stream");
     c->ahead = stats_cell(stats, AGENT_DROPPED_RECORDS, "logs", "ahead_of_clock");
     c->errors = stats_cell(stats, AGENT_LOG_ERRORS);
+    c->joined = stats_cell(stats, AGENT_LOG_JOINED);
     l->paced = stats_cell(stats, AGENT_LOG_PACED);
 }
 
@@ -275,8 +303,14 @@ void logs_seal_init(struct logs_seal *l, const struct agent_config *config, stru
     *l = (struct logs_seal){.config = config};
     push_init(&l->push, limit > max_line + LABEL_ROOM ? limit : max_line + LABEL_ROOM);
     tail_reader_init(&l->reader, max_line, &l->push);
-    l->reader.max_age_ns = MAX_AGE_NS;
+    l->reader.max_age_ns = config->logs.max_age_ms * INT64_C(1000000);
     set_counts(l, stats);
+}
+
+void logs_seal_set_policy(struct logs_seal *l, struct log_policy *policy)
+{
+    l->reader.policy = policy;
+    l->reader.rules = policy->rules;
 }
 
 void logs_seal_fini(struct logs_seal *l)

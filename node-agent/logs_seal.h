@@ -20,13 +20,16 @@ struct logs_seal {
     size_t next;     /* index of the log that the next batch begins with */
     uint32_t *lines; /* owned; of each source of the batch that is out */
     size_t line_count;
-    int64_t sealed_ns; /* when a batch was sealed last; monotonic */
+    int64_t held_told_ns; /* when the bound on streams was told in the log last; monotonic */
+    int64_t sealed_ns;    /* when a batch was sealed last; monotonic */
     bool holds_memory;
     struct stats_cell *paced;
 };
 
 /* logs_seal_init: tail and offsets are to be set before the first batch. */
 void logs_seal_init(struct logs_seal *seal, const struct agent_config *config, struct stats *stats);
+/* logs_seal_set_policy: borrowed; before the first batch. */
+void logs_seal_set_policy(struct logs_seal *seal, struct log_policy *policy);
 void logs_seal_fini(struct logs_seal *seal);
 
 /* logs_seal_batch: the next batch, without its number. 0; -EAGAIN: nothing to send now (logs may still be

@@ -3,6 +3,7 @@
 #include "node-agent/agent.h"
 #include "node-agent/collector_flags.h"
 #include "node-agent/config.h"
+#include "node-agent/logs_command.h"
 #include "node-agent/node_metrics_command.h"
 
 static int check(const char *path, struct buf *errors)
@@ -20,6 +21,7 @@ static int check(const char *path, struct buf *errors)
 int main(int argc, char **argv)
 {
     static const struct program_verb verbs[] = {
+        {"logs", LOGS_COMMAND_USAGE, logs_command},
         {"node-metrics", NODE_METRICS_USAGE, node_metrics_command},
         {0},
     };

@@ -48,6 +48,15 @@
       "Times a log file or folder could not be read.")                                                       \
     X(LOG_PACED, "tributary_agent_log_paced_seconds_total", STATS_COUNTER, 1e-9,                             \
       "Time streams waited because of their rate limit.")                                                    \
+    X(LOG_RULE_LINES, "tributary_agent_log_rule_lines_total", STATS_COUNTER, 1,                              \
+      "Lines that a rule dropped, limited or redacted.", "rule", "effect")                                   \
+    X(LOG_EXCLUDED_BYTES, "tributary_agent_log_excluded_bytes_total", STATS_COUNTER, 1,                      \
+      "Bytes of logs that a rule or an annotation excludes.")                                                \
+    X(LOG_JOINED, "tributary_agent_log_joined_lines_total", STATS_COUNTER, 1,                                \
+      "Lines that became part of the line before them.")                                                     \
+    X(LOG_STREAMS, "tributary_agent_log_streams", STATS_GAUGE, 1, "Streams that lines were sent in.")        \
+    X(LOG_HELD, "tributary_agent_log_held_logs", STATS_GAUGE, 1,                                             \
+      "Logs that wait because the agent has as many streams as it may.")                                     \
     /* scrapes and host metrics */                                                                           \
     X(SCRAPES, "tributary_agent_scrapes_total", STATS_COUNTER, 1, "Scrapes, by result.", "job", "result")    \
     X(COLLECT_SECONDS, "tributary_agent_host_metrics_seconds", STATS_HISTOGRAM, 1e-9,                        \
@@ -61,6 +70,13 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
       "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
+    /* the program */                                                                                        \
+    X(WAITING, "tributary_agent_waiting", STATS_GAUGE, 1,                                                    \
+      "1 while another agent of this node holds the lock of the state folder.")                              \
+    X(CONFIG_WRONG, "tributary_agent_config_wrong", STATS_GAUGE, 1,                                          \
+      "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(CONFIG_LOADED, "tributary_agent_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                   \
+      "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \
     X(LOOP_LAG, "tributary_agent_loop_lag_seconds", STATS_GAUGE, 1e-9,                                       \
       "How late the event loop's last tick was.")

@@ -1,26 +1,22 @@
-/* otlp.h - receives OTLP over gRPC and HTTP and answers each request only when a gateway committed it.
+/* otlp.h - the agent's OTLP receiver as ship's source of batches, one for each signal.
  *
- * Source: https://opentelemetry.io/docs/specs/otlp/ (OTLP/gRPC; OTLP/HTTP in binary protobuf). POST
- * /v1/traces and TraceService/Export on config->otlp.listen_http and listen_grpc alike. A request is checked
- * by its outer levels, then waits with its bytes as received, plus config->labels as resource attributes;
- * ship's lane of its signal seals what waits into one batch. What waits and what is in flight together stay
- * under config->queue.traces_bytes: past it 503 with Retry-After, or UNAVAILABLE with RetryInfo (a single
- * request larger than that: 413, RESOURCE_EXHAUSTED). Loop thread only. The life of a request: otlp_lane.h.
+ * What is received waits in base/otlp_receiver.h; ship's lanes seal it and tell what became of it. Loop
+ * thread only.
  */
 #ifndef NODE_AGENT_OTLP_H
 #define NODE_AGENT_OTLP_H
 
-#include <uv.h>
-
-#include "base/stats.h"
+#include "base/otlp_receiver.h"
 #include "node-agent/config.h"
 #include "node-agent/ship.h"
+#include "proto/senders.h"
 
 struct otlp;
 
-/* otlp_new: listens. loop, config and stats are borrowed for otlp's life. 0 with *ret_otlp, or a negative
- * errno (bind, listen, labels). */
-int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *stats, struct otlp **ret_otlp);
+/* otlp_new: listens. loop, config, stats and senders are borrowed for otlp's life. 0 with *ret_otlp, or a
+ * negative errno (bind, listen, labels). */
+int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *stats,
+             const struct senders *senders, struct otlp **ret_otlp);
 
 /* otlp_source: the record for ship_new, as its source of the signal. */
 struct ship_source otlp_source(struct otlp *otlp, enum telemetry signal);
@@ -35,8 +31,8 @@ int otlp_grpc_port(const struct otlp *otlp);
 /* otlp_stop: takes no further connections; requests that wait are still sealed and answered. */
 void otlp_stop(struct otlp *otlp);
 
-/* otlp_close: after ship_close, or with the lane drained. Requests still waiting end with their connections;
- * frees asynchronously on the loop. NULL is fine. */
+/* otlp_close: after ship_close, or with the lane drained. Requests still waiting end with their connections.
+ * NULL is fine. */
 void otlp_close(struct otlp *otlp);
 
 #endif

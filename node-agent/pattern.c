@@ -75,6 +75,24 @@ bool pattern_matches(struct pattern *pattern, struct bytes text)
     return pcre2_match(pattern->code, (PCRE2_SPTR)ptr, text.len, 0, 0, pattern->match, pattern->ctx) >= 0;
 }
 
+bool pattern_find(struct pattern *pattern, struct bytes text, size_t from, size_t *ret_begin, size_t *ret_end)
+{
+    const char *ptr = text.len ? (const char *)text.ptr : "";
+    if (pcre2_match(pattern->code, (PCRE2_SPTR)ptr, text.len, from, 0, pattern->match, pattern->ctx) < 0)
+        return false;
+    const size_t *at = pcre2_get_ovector_pointer(pattern->match);
+    if (at[0] > at[1]) /* \K within a lookahead */
+        return false;
+    *ret_begin = at[0];
+    *ret_end = at[1];
+    return true;
+}
+
+void pattern_compile(struct pattern *pattern)
+{
+    pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
+}
+
 bool pattern_matches_again(struct pattern *pattern, struct bytes text)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

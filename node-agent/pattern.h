@@ -17,6 +17,15 @@ void pattern_free(struct pattern *pattern); /* NULL is fine */
 
 bool pattern_matches(struct pattern *pattern, struct bytes text);
 
+/* pattern_find: where the first match at or behind from lies (from <= text.len; what stands before it is
+ * looked at, for \b and the like). False: none. */
+bool pattern_find(struct pattern *pattern, struct bytes text, size_t from, size_t *ret_begin,
+                  size_t *ret_end);
+
+/* pattern_compile: to machine code where the system allows it (executable memory); else nothing changes. For
+ * expressions that see many texts: it costs memory and time once. */
+void pattern_compile(struct pattern *pattern);
+
 /* pattern_matches_again: the same where the same texts are asked about over and over: remembers the answers
  * of about 1500 texts, by their hash. */
 bool pattern_matches_again(struct pattern *pattern, struct bytes text);

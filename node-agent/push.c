@@ -6,7 +6,18 @@
 #include "base/pb.h"
 #include "base/snap.h"
 
-enum { STREAMS = 1, LABELS = 1, ENTRIES = 2, TIMESTAMP = 1, LINE = 2, SECONDS = 1, NANOS = 2 };
+enum {
+    STREAMS = 1,
+    LABELS = 1,
+    ENTRIES = 2,
+    TIMESTAMP = 1,
+    LINE = 2,
+    METADATA = 3,
+    SECONDS = 1,
+    NANOS = 2,
+    NAME = 1,
+    VALUE = 2
+};
 enum { ENTRY_ROOM = 64, STREAM_ROOM = 32 }; /* above the text and the labels: tags, lengths, time */
 #define NS_PER_S INT64_C(1000000000)
 
@@ -101,11 +112,20 @@ static int open_stream(struct push *p, int stream)
     return err;
 }
 
-static uint8_t *write_entry(uint8_t *at, int64_t time_ns, struct bytes text)
+static uint8_t *write_bytes(uint8_t *at, struct bytes text)
+{
+    if (text.len)
+        memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
+/* The line stands last, where push_last_text finds it. */
+static uint8_t *write_entry(uint8_t *at, int64_t time_ns, struct bytes text,
+                            const struct bytes metadata[PUSH_METADATA])
 {
     uint64_t seconds = (uint64_t)(time_ns / NS_PER_S), nanos = (uint64_t)(time_ns % NS_PER_S);
     size_t time_len = 2 + pb_varint_size(seconds) + pb_varint_size(nanos);
-    size_t len = 2 + time_len + 1 + pb_varint_size(text.len) + text.len;
+    size_t len = 2 + time_len + 1 + pb_varint_size(text.len) + text.len + metadata[0].len + metadata[1].len;
     *at++ = ENTRIES << 3 | PB_LEN;
     at = pb_write_varint(at, len);
     *at++ = TIMESTAMP << 3 | PB_LEN;
@@ -114,28 +134,50 @@ static uint8_t *write_entry(uint8_t *at, int64_t time_ns, struct bytes text)
     at = pb_write_varint(at, seconds);
     *at++ = NANOS << 3 | PB_VARINT;
     at = pb_write_varint(at, nanos);
+    for (int i = 0; i < PUSH_METADATA; i++)
+        at = write_bytes(at, metadata[i]);
     *at++ = LINE << 3 | PB_LEN;
     at = pb_write_varint(at, text.len);
-    if (text.len)
-        memcpy(at, text.ptr, text.len);
-    return at + text.len;
+    return write_bytes(at, text);
 }
 
 int push_add(struct push *p, int stream, int64_t time_ns, struct bytes text)
 {
+    static const struct bytes none[PUSH_METADATA];
+    return push_add_with(p, stream, time_ns, text, none);
+}
+
+int push_add_with(struct push *p, int stream, int64_t time_ns, struct bytes text,
+                  const struct bytes metadata[PUSH_METADATA])
+{
     int err = 0;
-    if (!push_has_room(p, stream, text.len))
+    size_t len = text.len + metadata[0].len + metadata[1].len;
+    if (!push_has_room(p, stream, len))
         return -EMSGSIZE;
     struct buf *b = stream == p->first || p->first < 0 ? &p->raw : &p->side[stream];
     if (is_new(p, stream))
         err = open_stream(p, stream);
-    if (err < 0 || (err = buf_reserve(b, text.len + ENTRY_ROOM)) < 0)
+    if (err < 0 || (err = buf_reserve(b, len + ENTRY_ROOM)) < 0)
         return err;
-    b->len = (size_t)(write_entry(b->ptr + b->len, time_ns, text) - b->ptr);
+    b->len = (size_t)(write_entry(b->ptr + b->len, time_ns, text, metadata) - b->ptr);
     p->records++;
     p->earliest_ns = time_ns < p->earliest_ns ? time_ns : p->earliest_ns;
     p->latest_ns = time_ns > p->latest_ns ? time_ns : p->latest_ns;
     return 0;
+}
+
+int push_put_metadata(struct buf *out, const char *name, struct bytes value)
+{
+    size_t mark;
+    int err = buf_reserve(out, strlen(name) + value.len + 48);
+    if (err < 0)
+        return err;
+    pb_begin(out, METADATA, &mark);
+    err = pb_put_bytes(out, NAME, bytes_of_string(name));
+    if (err == 0)
+        err = pb_put_bytes(out, VALUE, value);
+    pb_end(out, mark);
+    return err;
 }
 
 struct bytes push_last_text(const struct push *p, int stream, size_t len)

@@ -2,7 +2,8 @@
  *
  * Source: grafana/loki pkg/push/push.proto: PushRequest { repeated Stream streams = 1 }, Stream { string
  * labels = 1; repeated Entry entries = 2 }, Entry { Timestamp timestamp = 1 { int64 seconds = 1; int32 nanos
- * = 2 }; string line = 2 }. The entries of one stream stand together: those of a log's first stream are
+ * = 2 }; string line = 2; repeated LabelPair structuredMetadata = 3 { string name = 1; string value = 2 } }.
+ * The entries of one stream stand together: those of a log's first stream are
  * written in place, those of its others beside it and copied behind when the log ends. Never holds more than
  * its limit. One thread.
  */
@@ -11,7 +12,7 @@
 
 #include "base/buf.h"
 
-enum { PUSH_STREAMS = 3 }; /* of one log */
+enum { PUSH_STREAMS = 3 /* of one log */, PUSH_METADATA = 2 /* pieces, of a line */ };
 
 struct push {
     size_t limit;                  /* raw bytes of a request at most */
@@ -45,6 +46,14 @@ bool push_has_room(const struct push *p, int stream, size_t len);
 /* push_add: one line of the open log. time_ns is not negative. 0, -EMSGSIZE (no room; nothing added),
  * -ENOMEM. */
 int push_add(struct push *p, int stream, int64_t time_ns, struct bytes text);
+
+/* push_add_with: the same with structured metadata, which push_put_metadata wrote; it is the pieces' contents
+ * one after the other. */
+int push_add_with(struct push *p, int stream, int64_t time_ns, struct bytes text,
+                  const struct bytes metadata[PUSH_METADATA]);
+
+/* push_put_metadata: appends one pair. 0 or the error of buf_append. */
+int push_put_metadata(struct buf *out, const char *name, struct bytes value);
 
 /* push_last_text: the text of the len bytes long line that was added last to the stream of the open log;
  * borrowed until the next change. */

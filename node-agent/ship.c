@@ -2,6 +2,7 @@
 #include "node-agent/ship.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -26,6 +27,7 @@ struct ship {
     const struct agent_config *config; /* borrowed */
     struct stats *stats;               /* borrowed */
     struct boot boot;
+    char origin[BATCH_MAX_ORIGIN + 1];
     struct peers *peers; /* owned */
     struct routes routes;
     struct route *current; /* in routes; NULL: none is up */
@@ -54,6 +56,11 @@ struct ship {
 };
 
 /* ---- what the lanes ask */
+
+const char *ship_origin(const struct ship *ship)
+{
+    return ship->origin;
+}
 
 struct link *ship_link(struct ship *ship)
 {
@@ -268,7 +275,7 @@ static void ask_assignment(struct ship *ship)
     if (!ship->assignment.fn || !ship->assignment.is_wanted || !link ||
         !link_can_take(link, ASSIGNMENT_CHANNEL))
         return;
-    snprintf(request.origin, sizeof request.origin, "%s", ship->config->node);
+    snprintf(request.origin, sizeof request.origin, "%s", ship->origin);
     snprintf(request.node, sizeof request.node, "%s", ship->config->node);
     buf_init(&frame, LINK_MAX_REPLY_BYTES);
     if (assignment_encode_request(&request, &frame) == 0 &&
@@ -391,6 +398,17 @@ static int draw_boot(struct boot *ret_boot)
     return 0;
 }
 
+/* A name that would be too long loses its end, never the boot. */
+static void name_origin(struct ship *ship, enum ship_origin origin)
+{
+    enum { BOOT_CHARS = 1 + 16 };
+    const int max = BATCH_MAX_ORIGIN - (origin == SHIP_OF_BOOT ? BOOT_CHARS : 0);
+    int len = snprintf(ship->origin, (size_t)max + 1, "%s", ship->config->node);
+    len = len < 0 ? 0 : len > max ? max : len;
+    if (origin == SHIP_OF_BOOT)
+        snprintf(ship->origin + len, sizeof ship->origin - (size_t)len, "/%016" PRIx64, ship->boot.id);
+}
+
 static int open_peers(struct ship *ship)
 {
     struct buf errors;
@@ -406,7 +424,8 @@ static int open_peers(struct ship *ship)
 }
 
 int ship_new(struct loop *loop, const struct agent_config *config, struct stats *stats,
-             const struct ship_source sources[TELEMETRY_COUNT], struct ship **ret_ship)
+             const struct ship_source sources[TELEMETRY_COUNT], enum ship_origin origin,
+             struct ship **ret_ship)
 {
     struct ship *ship = calloc(1, sizeof *ship);
     if (!ship)
@@ -415,13 +434,14 @@ int ship_new(struct loop *loop, const struct agent_config *config, struct stats 
     ship->config = config;
     ship->stats = stats;
     int err = draw_boot(&ship->boot);
+    name_origin(ship, origin);
     if (err == 0)
         err = open_peers(ship);
     if (err < 0) {
         free(ship);
         return err;
     }
-    routes_init(&ship->routes, &loop->mailbox, config,
+    routes_init(&ship->routes, &loop->mailbox, config, ship->origin,
                 (struct link_events){ship, on_up, on_down, on_answered, on_freed});
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         lane_init(&ship->lanes[i], ship, (enum telemetry)i, &sources[i]);
@@ -464,6 +484,11 @@ enum ship_state ship_state(const struct ship *ship, enum telemetry signal)
 const char *ship_gateway(const struct ship *ship)
 {
     return ship->current ? ship->current->peer.url : "";
+}
+
+const char *ship_trouble(const struct ship *ship, enum telemetry signal)
+{
+    return ship->lanes[signal].trouble;
 }
 
 void ship_on_assignment(struct ship *ship, void (*fn)(void *ctx, const struct assignment *assignment),

@@ -23,6 +23,10 @@
 
 struct ship;
 
+/* Under which name batches are numbered: the node's, which one agent at a time may use, or, for an agent that
+ * waits for its turn, the node's and this boot's, "NODE/BOOT". */
+enum ship_origin { SHIP_OF_NODE, SHIP_OF_BOOT };
+
 /* A source of batches: one per signal. All calls on the loop. */
 struct ship_source {
     void *ctx;
@@ -47,7 +51,11 @@ enum ship_state { SHIP_HELLO, SHIP_READY, SHIP_SENDING, SHIP_WAIT_ACK, SHIP_BACK
 /* ship_new: config, stats and loop are borrowed for ship's life. boot is drawn here. sources[signal] with
  * seal == NULL: that lane is not used. 0 with *ret_ship, or a negative errno. */
 int ship_new(struct loop *loop, const struct agent_config *config, struct stats *stats,
-             const struct ship_source sources[TELEMETRY_COUNT], struct ship **ret_ship);
+             const struct ship_source sources[TELEMETRY_COUNT], enum ship_origin origin,
+             struct ship **ret_ship);
+
+/* ship_origin: the name; sources put it on their batches. Borrowed for ship's life. */
+const char *ship_origin(const struct ship *ship);
 
 /* ship_wake: the source of signal has something to seal. Cheap; call it as often as you like. */
 void ship_wake(struct ship *ship, enum telemetry signal);
@@ -65,12 +73,16 @@ enum ship_state ship_state(const struct ship *ship, enum telemetry signal);
 /* ship_gateway: address of the gateway in use; "" when none is up. */
 const char *ship_gateway(const struct ship *ship);
 
+/* ship_trouble: why the gateway did not take the signal's last batch, in words; "" when it did. Borrowed
+ * until the loop runs on. */
+const char *ship_trouble(const struct ship *ship, enum telemetry signal);
+
 /* ship_on_assignment: fn is called on the loop with every new assignment (borrowed during the call). */
 void ship_on_assignment(struct ship *ship, void (*fn)(void *ctx, const struct assignment *assignment),
                         void *ctx);
 
 /* ship_drain: seals and sends what the sources still have until they answer -EAGAIN and the last answer is
- * in, or timeout_ms has passed; then done(ctx). */
+ * in, or timeout_ms has passed; then done(ctx). Called again, the later deadline and done count. */
 void ship_drain(struct ship *ship, int64_t timeout_ms, void (*done)(void *ctx), void *ctx);
 
 /* ship_close: no callback after it; frees asynchronously on the loop. NULL is fine. */

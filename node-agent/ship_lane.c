@@ -31,6 +31,11 @@ static void wait_and_retry(struct lane *lane, int64_t wait_ms)
     enter(lane, SHIP_BACKOFF, wait_ms);
 }
 
+static void note_trouble(struct lane *lane, const char *what, const char *reason)
+{
+    snprintf(lane->trouble, sizeof lane->trouble, "%s%s%s", what, reason[0] ? ": " : "", reason);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct lane *lane = timer->data;
@@ -76,7 +81,7 @@ static void send_resume(struct lane *lane)
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_config(lane->ship)->node);
+    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);
@@ -165,12 +170,16 @@ static void take_draining(struct lane *lane, const char *next_buffer_id)
     ship_lane_drained(lane->ship);
 }
 
-/* What went with a buffer: counted for what has no second copy; logs are read again. */
+/* What went with a buffer is counted. */
 static void forget_undelivered(struct lane *lane)
 {
-    uint64_t records = undelivered_take(&lane->undelivered);
-    if (lane->signal != TELEMETRY_LOGS)
-        stats_add(lane->cells.lost, (int64_t)records);
+    stats_add(lane->cells.lost, (int64_t)undelivered_take(&lane->undelivered));
+}
+
+/* Records without a second copy; lines of files are read again. */
+static uint64_t count_unique(const struct batch *batch)
+{
+    return batch->source_count ? 0 : batch->records;
 }
 
 /* Another buffer than the one that this lane's batches went to. */
@@ -218,6 +227,7 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
         take_draining(lane, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
+        note_trouble(lane, "the gateway is busy", reply->reason);
         wait_and_retry(lane, reply->retry_after_ms);
         return;
     case WIRE_UNKNOWN:
@@ -226,6 +236,7 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
         break;
     }
     char quoted[256];
+    note_trouble(lane, "the gateway does not resume", reply->reason);
     log_warn("ship: the gateway does not resume", "signal=%s answer=%d reason=%s",
              telemetry_name(lane->signal), (int)reply->answer,
              log_quote(reply->reason, quoted, sizeof quoted));
@@ -242,6 +253,7 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
         return;
     }
     const struct batch *batch = lane->batch;
+    lane->trouble[0] = '\0';
     stats_add(lane->cells.committed_batches, 1);
     stats_add(lane->cells.committed_records, (int64_t)batch->records);
     stats_add(lane->cells.committed_bytes, (int64_t)batch->payload.len);
@@ -252,7 +264,7 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
     lane->missing = reply->missing_seqs;
     lane->acknowledged_seq = batch->seq;
     lane->fenced = 0;
-    undelivered_add(&lane->undelivered, batch->seq, batch->records);
+    undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
     undelivered_settle(&lane->undelivered, reply->delivered_seq);
     if (lane->source.committed)
         lane->source.committed(lane->source.ctx, batch, reply);
@@ -268,6 +280,7 @@ static void take_refused(struct lane *lane, const struct wire_reply *reply)
     unsigned held;
     char quoted[512];
     stats_add(lane->cells.refused, (int64_t)lane->batch->records);
+    note_trouble(lane, "the gateway refused a batch", reply->reason);
     if (log_limit_pass(&limit, 10, &held))
         log_warn("ship: the gateway refused a batch",
                  "signal=%s seq=%llu records=%llu reason=%s held_back=%u", telemetry_name(lane->signal),
@@ -287,6 +300,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_committed(lane, reply);
         return;
     case WIRE_BUSY:
+        note_trouble(lane, "the gateway is busy", reply->reason);
         wait_and_retry(lane, reply->retry_after_ms);
         return;
     case WIRE_REFUSED:
@@ -314,6 +328,7 @@ static void take_unreadable(struct lane *lane, struct bytes frame, int err)
     struct wire_reply reply = {0};
     char quoted[512];
     bool is_refusal = wire_decode_reply(frame, &reply) == 0 && reply.answer == WIRE_REFUSED;
+    note_trouble(lane, "no agreement with the gateway", reply.reason);
     log_warn("ship: no agreement with the gateway", "signal=%s error=%d reason=%s",
              telemetry_name(lane->signal), err, log_quote(reply.reason, quoted, sizeof quoted));
     if (is_refusal)

@@ -22,21 +22,22 @@ struct lane {
     struct ship_source source;
     struct lane_cells cells;
     enum ship_state state;
-    uv_timer_t timer;          /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
-    bool is_asking;            /* HELLO: a resume is under way */
-    bool is_resumed;           /* the current gateway answered this boot's resume */
-    bool is_draining;          /* the current gateway said so */
-    bool is_probed;            /* going back: asked, and nothing was sealed since */
-    bool holds;                /* going back: what the probe said */
-    int fenced;                /* `resume first` in a row */
-    struct batch *batch;       /* owned; in flight, or to be sent again */
-    bool was_sent;             /* batch was handed to nng at least once */
-    int64_t sealed_ns;         /* monotonic */
-    uint64_t seq;              /* of the last batch sealed */
-    uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
-    char buffer_id[64];        /* of the last resume answered */
-    char next_buffer_id[64];   /* of `draining` */
-    uint64_t missing;          /* as last reported */
+    uv_timer_t timer;            /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
+    bool is_asking;              /* HELLO: a resume is under way */
+    bool is_resumed;             /* the current gateway answered this boot's resume */
+    bool is_draining;            /* the current gateway said so */
+    bool is_probed;              /* going back: asked, and nothing was sealed since */
+    bool holds;                  /* going back: what the probe said */
+    int fenced;                  /* `resume first` in a row */
+    struct batch *batch;         /* owned; in flight, or to be sent again */
+    bool was_sent;               /* batch was handed to nng at least once */
+    int64_t sealed_ns;           /* monotonic */
+    uint64_t seq;                /* of the last batch sealed */
+    uint64_t acknowledged_seq;   /* highest one that buffer_id acknowledged */
+    char buffer_id[64];          /* of the last resume answered */
+    char next_buffer_id[64];     /* of `draining` */
+    uint64_t missing;            /* as last reported */
+    char trouble[WIRE_MAX_TEXT + 64]; /* why the gateway did not take the last batch; "": it did */
     struct undelivered undelivered;
 };
 

@@ -9,9 +9,9 @@
 enum { RECONNECT_MIN_MS = 500, RECONNECT_MAX_MS = 15000, ERROR_BYTES = 1024 };
 
 void routes_init(struct routes *routes, struct mailbox *mailbox, const struct agent_config *config,
-                 struct link_events events)
+                 const char *origin, struct link_events events)
 {
-    *routes = (struct routes){.mailbox = mailbox, .config = config, .events = events};
+    *routes = (struct routes){.mailbox = mailbox, .config = config, .origin = origin, .events = events};
 }
 
 static void free_route(struct route *route)
@@ -39,7 +39,7 @@ void routes_update(struct routes *routes, const struct peers *peers)
 {
     struct peer *list = calloc(PEERS_MAX, sizeof *list);
     struct route *items[ROUTES_MAX];
-    size_t count = list ? peers_get(peers, routes->config->node, list, PEERS_MAX) : 0, kept = 0;
+    size_t count = list ? peers_get(peers, routes->origin, list, PEERS_MAX) : 0, kept = 0;
     for (size_t i = 0; i < routes->count; i++)
         routes->items[i]->is_listed = false;
     for (size_t i = 0; i < count; i++) {

@@ -24,13 +24,14 @@ struct route {
 struct routes {
     struct mailbox *mailbox;           /* borrowed */
     const struct agent_config *config; /* borrowed */
+    const char *origin;                /* borrowed; whose order of choice it is */
     struct link_events events;
     struct route *items[ROUTES_MAX]; /* owned; listed ones first, in the order of choice */
     size_t count;
 };
 
 void routes_init(struct routes *routes, struct mailbox *mailbox, const struct agent_config *config,
-                 struct link_events events);
+                 const char *origin, struct link_events events);
 /* routes_fini: closes all links (link_close). */
 void routes_fini(struct routes *routes);
 

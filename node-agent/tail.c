@@ -2,13 +2,17 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "node-agent/hostpath.h"
 #include "node-agent/podpath.h"
+#include "node-agent/tail_host.h"
 #include "node-agent/tail_set.h"
 #include "node-agent/tail_watch.h"
 
@@ -32,15 +36,23 @@ struct tail {
     uv_timer_t timer;
     struct folder *root;
     struct tail_set set;
+    struct tail_host *host; /* owned; NULL: no host files */
 };
 
 /* A folder's watch tells of writes to its own files; a symlink's target needs a watch of its own. */
 static void watch_link(struct folder *folder, const char *path)
 {
     struct stat st;
+    char target[32];
     int wd;
-    if (folder->tail->watch && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-        tail_watch_add(folder->tail->watch, path, true, folder, &wd);
+    if (!folder->tail->watch || lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+        return;
+    int fd = hostpath_open(folder->tail->options.host_root, path, O_PATH);
+    if (fd < 0)
+        return;
+    snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
+    tail_watch_add(folder->tail->watch, target, true, folder, &wd);
+    close(fd);
 }
 
 static void see_zipped(struct folder *folder, const char *name)
@@ -63,7 +75,8 @@ static bool see_file(struct folder *folder, const char *name)
         return false;
     if (parsed.zipped)
         return true;
-    if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path || stat(path, &st) < 0)
+    if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path ||
+        hostpath_stat(folder->tail->options.host_root, path, &st) < 0)
         return false;
     if (!parsed.rotated)
         watch_link(folder, path);
@@ -111,7 +124,8 @@ static struct folder *new_folder(struct tail *t, struct folder *parent, const ch
         free(f);
         return NULL;
     }
-    f->owner = (struct tail_owner){f->path, parent ? parent->name : "", f->name, false};
+    f->owner =
+        (struct tail_owner){.path = f->path, .pod_folder = parent ? parent->name : "", .container = f->name};
     if (parent)
         parent->children = f;
     return f;
@@ -213,6 +227,8 @@ void tail_rescan(struct tail *t)
 {
     tail_set_tidy(&t->set, clock_mono_ns());
     scan(t->root);
+    if (t->host)
+        tail_host_scan(t->host);
     tail_set_mark_dirty(&t->set);
 }
 
@@ -226,15 +242,6 @@ static void scan_changed(struct folder *folder)
         next = c->next;
         scan_changed(c);
     }
-}
-
-/* The logs of folders that were written to have something to read. */
-static void mark_dirty(struct tail *t)
-{
-    for (size_t i = 0; i < t->set.count; i++)
-        t->set.logs[i]->dirty |= t->set.owners[i]->wrote;
-    for (size_t i = 0; i < t->set.count; i++)
-        t->set.owners[i]->wrote = false;
 }
 
 static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change change)
@@ -257,11 +264,18 @@ static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change chan
         tail_set_mark_dirty(&t->set);
         break;
     case TAIL_ROUND_END:
-        mark_dirty(t);
+        tail_set_mark_written(&t->set);
         scan_changed(t->root);
         t->options.on_change(t->options.ctx);
         break;
     }
+}
+
+static void on_host_round(void *ctx)
+{
+    struct tail *t = ctx;
+    tail_set_mark_written(&t->set);
+    t->options.on_change(t->options.ctx);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -280,7 +294,11 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
     t->set.options = &t->options;
     t->root = new_folder(t, NULL, options->root);
     int err = t->root ? tail_watch_new(loop, on_watch, t, &t->watch) : -ENOMEM;
+    if (err == 0 && options->files && options->files->count)
+        err = tail_host_new(loop, options->files, &t->set, on_host_round, t, &t->host);
     if (err < 0) {
+        tail_watch_close(t->watch);
+        t->watch = NULL;
         if (t->root)
             free_folder(t->root);
         free(t);
@@ -290,6 +308,7 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
     t->timer.data = t;
     uv_timer_start(&t->timer, on_timer, (uint64_t)options->rescan_ms, (uint64_t)options->rescan_ms);
     tail_rescan(t);
+    t->set.settled = true;
     *ret_tail = t;
     return 0;
 }
@@ -304,6 +323,7 @@ void tail_close(struct tail *t)
     if (!t)
         return;
     tail_set_fini(&t->set);
+    tail_host_close(t->host);
     tail_watch_close(t->watch); /* ends all its watches; one by one they would take long */
     t->watch = NULL;
     free_folder(t->root);
@@ -319,6 +339,12 @@ struct tail_log **tail_logs(struct tail *t, size_t *ret_count)
 {
     *ret_count = t->set.count;
     return t->set.logs;
+}
+
+void tail_descriptors(const struct tail *t, size_t *ret_open, size_t *ret_max)
+{
+    *ret_open = t->set.open_files;
+    *ret_max = t->options.max_files;
 }
 
 bool tail_has_dirty(const struct tail *t)

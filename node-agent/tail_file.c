@@ -11,21 +11,22 @@
 
 #include "base/crc32c.h"
 #include "node-agent/gunzip.h"
+#include "node-agent/hostpath.h"
 #include "node-agent/podpath.h"
 
 enum {
     MAX_PREFIX = 400,
-    MAX_SUFFIX = 64
-}; /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
+    MAX_SUFFIX = 64,
+    COMPARED = 4096, /* bytes at the end of a copy */
+};                   /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
 
-static int open_at(const char *folder, const char *name, bool zipped)
+static int open_at(const char *host_root, const char *folder, const char *name, bool zipped)
 {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s%s", folder, name, zipped ? PODPATH_ZIPPED : "") >=
         (int)sizeof path)
         return -ENAMETOOLONG;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    return hostpath_open(host_root, path, O_RDONLY);
 }
 
 static ssize_t read_head(int fd, uint8_t head[TAIL_HEAD])
@@ -49,7 +50,7 @@ static void forget_positions(struct tail_file *file)
 {
     file->pos = file->scanned = file->told_base = 0;
     for (int i = 0; i < CRI_STREAMS; i++) {
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
 }
@@ -67,6 +68,11 @@ static int check_head(struct tail_file *file)
     return 0;
 }
 
+static int64_t modified(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
 static int init(struct tail_file *file, const char *name)
 {
     struct stat st;
@@ -76,6 +82,7 @@ static int init(struct tail_file *file, const char *name)
         return -EINVAL;
     file->device = st.st_dev;
     file->inode = st.st_ino;
+    file->modified_ns = modified(&st);
     file->linked = true;
     forget_positions(file);
     file->name = strdup(name);
@@ -85,9 +92,10 @@ static int init(struct tail_file *file, const char *name)
     return err < 0 ? err : check_head(file);
 }
 
-int tail_file_open(const char *folder, const char *name, bool zipped, struct tail_file **ret_file)
+int tail_file_open(const char *folder, const char *name, bool zipped, const char *host_root,
+                   struct tail_file **ret_file)
 {
-    int fd = open_at(folder, name, zipped);
+    int fd = open_at(host_root, folder, name, zipped);
     if (fd < 0)
         return fd;
     struct tail_file *file = calloc(1, sizeof *file);
@@ -96,7 +104,8 @@ int tail_file_open(const char *folder, const char *name, bool zipped, struct tai
         return -ENOMEM;
     }
     file->fd = fd;
-    file->zipped = file->inflate = zipped;
+    file->host_root = host_root;
+    file->zipped = file->inflate = file->by_head = zipped;
     int err = init(file, name);
     if (err < 0) {
         tail_file_free(file);
@@ -111,6 +120,7 @@ void tail_file_free(struct tail_file *file)
     if (!file)
         return;
     tail_file_close(file);
+    tail_file_free(file->former);
     free(file->identity);
     free(file->name);
     free(file);
@@ -167,7 +177,7 @@ void tail_file_close(struct tail_file *file)
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name)
 {
     uint8_t head[TAIL_HEAD];
-    int fd = open_at(folder, name, false);
+    int fd = open_at(file->host_root, folder, name, false);
     if (fd < 0)
         return false;
     ssize_t n = read_head(fd, head);
@@ -180,10 +190,10 @@ int tail_file_reopen(struct tail_file *file, const char *folder)
 {
     if (file->fd >= 0)
         return 0;
-    int fd = open_at(folder, file->name, file->zipped);
+    int fd = open_at(file->host_root, folder, file->name, file->zipped);
     bool gone = fd == -ENOENT && !file->zipped; /* compressed since the last look, if it is anywhere */
     if (gone)
-        fd = open_at(folder, file->name, true);
+        fd = open_at(file->host_root, folder, file->name, true);
     if (fd < 0)
         return fd;
     file->fd = fd;
@@ -208,6 +218,7 @@ int tail_file_look(struct tail_file *file, int64_t now_ns)
     if (fstat(file->fd, &st) < 0)
         return -errno;
     uint64_t size = (uint64_t)st.st_size;
+    file->modified_ns = modified(&st);
     if (size != file->size)
         file->changed_ns = now_ns;
     file->size = size;
@@ -219,8 +230,60 @@ int tail_file_check(struct tail_file *file)
     return file->inflate ? 0 : check_head(file);
 }
 
+/* NULL when memory is out: then a copy is read as a file of its own. */
+static struct tail_file *keep_former(struct tail_file *file)
+{
+    struct tail_file *former = malloc(sizeof *former);
+    if (!former)
+        return NULL;
+    *former = *file;
+    former->name = NULL;
+    former->former = NULL;
+    former->gunzip = NULL;
+    former->fd = -1;
+    file->identity = NULL;
+    return former;
+}
+
+bool tail_file_holds(const struct tail_file *file, const struct tail_file *other)
+{
+    uint8_t here[COMPARED], there[COMPARED];
+    bool begins_so = other->head_len > 0 && other->head_len <= file->head_len &&
+                     memcmp(other->head, file->head, other->head_len) == 0;
+    if (!begins_so || other->size > file->size)
+        return false;
+    uint64_t from = other->size > COMPARED ? other->size - COMPARED : 0;
+    ssize_t n = pread(file->fd, here, COMPARED, (off_t)from);
+    ssize_t m = pread(other->fd, there, COMPARED, (off_t)from);
+    return m > 0 && n >= m && memcmp(here, there, (size_t)m) == 0;
+}
+
+bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
+{
+    struct tail_file *former = file->former;
+    if (!former || !tail_file_is_same_head(former, copy) || copy->size < former->pos)
+        return false;
+    copy->identity = former->identity;
+    former->identity = NULL;
+    copy->by_head = true;
+    copy->format = former->format;
+    copy->pos = former->pos;
+    copy->told_base = former->told_base;
+    memcpy(copy->open_at, former->open_at, sizeof copy->open_at);
+    memcpy(copy->join_at, former->join_at, sizeof copy->join_at);
+    memcpy(copy->skip, former->skip, sizeof copy->skip);
+    memcpy(copy->told, former->told, sizeof copy->told);
+    tail_file_free(former);
+    file->former = NULL;
+    return true;
+}
+
 void tail_file_restart(struct tail_file *file)
 {
+    if (file->identity) {
+        tail_file_free(file->former);
+        file->former = keep_former(file);
+    }
     free(file->identity);
     file->identity = NULL;
     file->head_len = 0;
@@ -324,17 +387,23 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+uint64_t tail_file_open_at(const struct tail_file *file, int stream)
+{
+    uint64_t line = file->open_at[stream], record = file->join_at[stream];
+    return line < record ? line : record;
+}
+
 uint64_t tail_file_base(const struct tail_file *file)
 {
     uint64_t base = file->pos;
     for (int i = 0; i < CRI_STREAMS; i++)
-        base = file->open_at[i] < base ? file->open_at[i] : base;
+        base = tail_file_open_at(file, i) < base ? tail_file_open_at(file, i) : base;
     return base;
 }
 
 uint64_t tail_file_ahead(const struct tail_file *file, int stream)
 {
-    uint64_t read = file->open_at[stream] < file->pos ? file->open_at[stream] : file->pos;
+    uint64_t open = tail_file_open_at(file, stream), read = open < file->pos ? open : file->pos;
     return larger(read, file->skip[stream]);
 }
 
@@ -344,7 +413,7 @@ void tail_file_fall_back(struct tail_file *file)
     for (int i = 0; i < CRI_STREAMS; i++)
         file->skip[i] = tail_file_ahead(file, i);
     for (int i = 0; i < CRI_STREAMS; i++)
-        file->open_at[i] = TAIL_NONE;
+        file->open_at[i] = file->join_at[i] = TAIL_NONE;
     file->pos = base;
     file->scanned = 0;
 }

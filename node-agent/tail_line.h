@@ -11,17 +11,15 @@
 int tail_line_parse(struct tail_reader *reader, struct tail_file *file, struct bytes line,
                     struct cri_line *ret_line);
 
-/* tail_line_take: the line (without its newline) that stands at offset of file. 0 (it was sent, kept as a
- * part, or dropped and counted), -EMSGSIZE (no room: nothing happened), -ENOMEM. */
+/* tail_line_take: the line (without its newline) that stands at offset of file. While the reader is
+ * recalling, and before a stream's skip, a line takes the same way but is remembered and not sent. 0 (it was
+ * sent, kept as a part, or dropped and counted), -EMSGSIZE (no room: nothing happened), -ENOMEM. */
 int tail_line_take(struct tail_reader *reader, struct tail_log *log, struct tail_file *file, uint64_t offset,
                    struct bytes line);
 
-/* tail_line_flush: sends the stream's open line as it is; no more of it will come. last: the log's newest
- * file. Errors as tail_line_take. */
+/* tail_line_flush: sends the stream's open line as it is, and its open record; no more of them will come.
+ * last: the log's newest file. Errors as tail_line_take. */
 int tail_line_flush(struct tail_reader *reader, struct tail_log *log, struct tail_file *last, int stream);
-
-/* tail_line_remember: notes the line as the one before the next of its stream. */
-void tail_line_remember(struct tail_stream *stream, int64_t time_ns, struct bytes text);
 
 /* tail_line_settle: the push's buffers are about to go; what was remembered in them is kept as a hash. */
 void tail_line_settle(struct tail_reader *reader, struct tail_log *log);

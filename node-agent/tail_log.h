@@ -8,12 +8,25 @@
 
 #include "base/buf.h"
 #include "base/conf.h"
+#include "node-agent/log_rules.h"
 #include "node-agent/tail_file.h"
 
 struct tail_part { /* a line of which the end was not seen yet */
     bool open, cut;
+    bool past;        /* its parts were sent before and only pass again */
     int64_t time_ns;  /* of its first part */
     int64_t grown_ns; /* when its last part was read; monotonic */
+    struct buf text;
+};
+
+struct tail_join {   /* a record of several lines that may go on with the next one */
+    bool open, past; /* past: as in tail_part */
+    bool cut;        /* its line was cut */
+    enum multiline_state state;
+    uint32_t lines;
+    int64_t time_ns;  /* of its first line */
+    int64_t last_ns;  /* of its last line */
+    int64_t grown_ns; /* when its last line was read; monotonic */
     struct buf text;
 };
 
@@ -28,34 +41,54 @@ struct tail_last {   /* the line before: Loki merges lines that are equal in str
 struct tail_stream {
     char *labels; /* owned */
     struct tail_part part;
+    struct tail_join *join; /* owned; NULL until lines are joined */
     struct tail_last last;
+    bool used;         /* a line was sent in it */
     int64_t newest_ns; /* of what was sent in this reading; 0: nothing */
 };
 
 struct tail_log {
-    char *folder; /* owned; path of the container's folder */
-    char *name;   /* owned; NAMESPACE_POD_UID/CONTAINER/RESTART */
+    char *folder;    /* owned; path of the container's folder */
+    char *name;      /* owned; NAMESPACE_POD_UID/CONTAINER/RESTART; of a host file its path */
+    char *live_name; /* owned; in its folder, of the file that is written to */
+    const struct conf_map *static_labels; /* borrowed; of a host file, else NULL */
     uint32_t restart;
     bool ended;    /* a later restart of the container has a log */
     bool dirty;    /* may have something to read */
+    bool started;  /* read_from said where the first of its files begins */
+    bool plain;    /* a host file: lines without a format */
     bool recalled; /* the lines before the position were looked at */
     struct tail_file *files;
     struct tail_stream streams[CRI_STREAMS];
+    struct log_plan *plan; /* owned; NULL: no rule is for it */
+    struct buf metadata;   /* structured metadata of all its lines, as push_put_metadata has it */
+    uint64_t planned;      /* as which version of the rules' world plan and labels are */
     int64_t allowance_bytes, allowance_ns; /* of a rate limit: what may be read, when that was worked out */
 };
 
 /* tail_log_new: a log without files. container is the folder's name within the pod's. 0, -ENOMEM, -EMSGSIZE.
- */
+ * tail_log_new_plain: of the host file FOLDER/NAME; static_labels are borrowed for its life. */
 int tail_log_new(const char *folder, const char *pod_folder, const char *container, uint32_t restart,
                  const struct conf_map *labels, size_t max_line, struct tail_log **ret_log);
+int tail_log_new_plain(const char *folder, const char *name, const struct conf_map *static_labels,
+                       const struct conf_map *labels, size_t max_line, struct tail_log **ret_log);
+
+/* tail_log_label: gives its streams their labels anew; path NULL: a host file. extra NULL: none. Not while a
+ * push has the log open. 0, -ENOMEM, -EMSGSIZE; then labels are partly the old ones. */
+int tail_log_label(struct tail_log *log, const struct podpath *path, const char *container,
+                   const struct conf_map *extra, const struct conf_map *labels);
 void tail_log_free(struct tail_log *log);
 
 /* tail_log_take: adds a file; the log owns it. tail_log_sort: oldest first, the live one last. */
 void tail_log_take(struct tail_log *log, struct tail_file **file);
 void tail_log_sort(struct tail_log *log);
 
-/* tail_log_close_line: the stream has no open line any more. */
+/* tail_log_close_line: the stream has no open line any more. tail_log_close_join: nor an open record. */
 void tail_log_close_line(struct tail_log *log, int stream);
+void tail_log_close_join(struct tail_log *log, int stream);
+
+/* tail_log_has_join: whether the stream has an open record. */
+bool tail_log_has_join(const struct tail_log *log, int stream);
 
 /* tail_log_part_bytes: memory that open lines take. */
 size_t tail_log_part_bytes(const struct tail_log *log);

@@ -27,6 +27,8 @@ void tail_reader_release(struct tail_reader *r)
     buf_release(&r->block, 0);
     buf_release(&r->text, 0);
     buf_release(&r->resolved, 0);
+    if (r->rules)
+        log_rules_release(r->rules);
 }
 
 /* Reads up to len bytes at from into the block. How many, or a negative errno. */
@@ -127,7 +129,7 @@ static int take_rest(struct tail_reader *r, struct tail_log *log, struct tail_fi
 static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
 {
     for (int s = 0; s < CRI_STREAMS; s++) {
-        int err = file->open_at[s] == TAIL_NONE ? 0 : tail_line_flush(r, log, file, s);
+        int err = tail_file_open_at(file, s) == TAIL_NONE ? 0 : tail_line_flush(r, log, file, s);
         if (err < 0)
             return err;
     }
@@ -151,10 +153,34 @@ static int read_lines(struct tail_reader *r, struct tail_log *log, struct tail_f
     return err;
 }
 
+/* Nothing of the log is wanted: its file is passed over to its last newline. */
+static int pass_over(struct tail_reader *r, const struct tail_log *log, struct tail_file *file,
+                     enum tail_result *ret_result)
+{
+    uint64_t before = file->pos,
+             from = file->size - file->pos > TAIL_RECALL ? file->size - TAIL_RECALL : file->pos;
+    *ret_result = TAIL_DONE;
+    if (file->inflate || (!file->live && is_finished(r, file, r->linger_ns))) {
+        file->pos = file->size;
+    } else {
+        ssize_t n = fill(r, file, from, (size_t)(file->size - from));
+        const uint8_t *newline = n > 0 ? memrchr(r->block.ptr, '\n', (size_t)n) : NULL;
+        if (n < 0)
+            return (int)n;
+        file->pos = newline ? from + (uint64_t)(newline + 1 - r->block.ptr) : before;
+    }
+    file->tally.counts[LOG_EXCLUDED_BYTES] += file->pos - before;
+    file->tally.rule = log->plan->excluded_by;
+    log_rules_excluded(r->rules, file->pos - before);
+    return 0;
+}
+
 /* One block, or as much of it as the budget asks for when that holds a line. */
 static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t *budget,
                       enum tail_result *ret_result)
 {
+    if (log->plan && log->plan->excluded_by)
+        return pass_over(r, log, file, ret_result);
     uint64_t before = file->pos, unread = file->size - file->pos;
     size_t most = unread < r->block.max ? (size_t)unread : r->block.max;
     size_t some = *budget + TAIL_MARGIN < most ? (size_t)*budget + TAIL_MARGIN : most;
@@ -201,7 +227,8 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         }
         enum tail_result result = TAIL_MORE;
         err = read_block(r, log, file, budget, &result);
-        stats_add(r->counts.read_bytes, file->pos > before ? (int64_t)(file->pos - before) : 0);
+        if (file->pos > before && !(log->plan && log->plan->excluded_by))
+            stats_add(r->counts.read_bytes, (int64_t)(file->pos - before));
         if (file->pos > 0 && !file->identity && (err == 0 || err == -EMSGSIZE)) {
             int identity_err = tail_file_identify(file, log->name); /* by a whole line at least */
             err = identity_err < 0 ? identity_err : err;
@@ -211,14 +238,32 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
             break;
     }
     if (file->pos >= file->size && file->gunzip) {
-        stats_add(r->counts.errors, gunzip_is_damaged(file->gunzip));
+        bool is_damaged = gunzip_is_damaged(file->gunzip);
+        stats_add(r->counts.errors, is_damaged);
+        err = err == 0 && is_damaged ? -EBADMSG : err;
         tail_file_deflate(file);
     }
-    if (err == -EMSGSIZE)
+    if (err == -EMSGSIZE) {
         *ret_result = TAIL_FULL;
-    else if (err < 0 && err != -ENOMEM)
+        return 0;
+    }
+    if (err != -ENOMEM)
+        file->error = err;
+    if (err < 0 && err != -ENOMEM)
         stats_add(r->counts.errors, 1);
     return err == -ENOMEM ? err : 0;
+}
+
+/* Whether what the stream has open has waited long enough to be sent as it is. */
+static bool is_due(const struct tail_reader *r, const struct tail_log *log, int s, bool ended)
+{
+    const struct tail_stream *stream = &log->streams[s];
+    if (stream->part.open)
+        return r->mono_ns - stream->part.grown_ns >= (ended ? r->linger_ns : r->part_wait_ns);
+    if (!tail_log_has_join(log, s) || stream->join->past)
+        return false;
+    int64_t wait_ns = log->plan && log->plan->multiline ? log->plan->multiline->wait_ns : 0;
+    return r->mono_ns - stream->join->grown_ns >= (ended ? r->linger_ns : wait_ns + MULTILINE_MARGIN_NS);
 }
 
 /* Sends lines that stayed open though no more of them will come. */
@@ -227,9 +272,11 @@ static int flush(struct tail_reader *r, struct tail_log *log, struct tail_file *
 {
     bool ended = log->ended || is_finished(r, last, 0);
     for (int s = 0; s < CRI_STREAMS; s++) {
-        const struct tail_part *part = &log->streams[s].part;
-        if (!part->open || r->mono_ns - part->grown_ns < (ended ? r->linger_ns : r->part_wait_ns))
+        if (!is_due(r, log, s, ended)) {
+            if (tail_log_has_join(log, s) && !log->streams[s].join->past)
+                *ret_result = TAIL_WAIT;
             continue;
+        }
         int err = tail_line_flush(r, log, last, s);
         if (err == -EMSGSIZE)
             *ret_result = TAIL_FULL;
@@ -239,18 +286,23 @@ static int flush(struct tail_reader *r, struct tail_log *log, struct tail_file *
     return 0;
 }
 
-/* Lines that were begun in an earlier file and are open as this one's turn comes. A stream that has an end in
- * this file already is past them: they were sent. Else the file holds the rest, and its own end must not pass
- * it. */
+/* Lines and records that were begun in an earlier file and are open as this one's turn comes. A stream that
+ * has an end in this file already is past them: they were sent. Else the file holds the rest, and its own end
+ * must not pass it. */
 static void carry_lines(struct tail_log *log, struct tail_file *file, const bool begun[CRI_STREAMS])
 {
     for (int s = 0; s < CRI_STREAMS; s++) {
-        if (!begun[s] || !log->streams[s].part.open || file->open_at[s] != TAIL_NONE)
+        if (!begun[s] || tail_file_open_at(file, s) != TAIL_NONE)
             continue;
-        if (file->skip[s] > 0 && file->skip[s] >= file->pos)
+        if (file->skip[s] > 0 && file->skip[s] >= file->pos) {
             tail_log_close_line(log, s);
-        else
+            tail_log_close_join(log, s);
+            continue;
+        }
+        if (log->streams[s].part.open)
             file->open_at[s] = file->pos;
+        if (tail_log_has_join(log, s))
+            file->join_at[s] = file->pos;
     }
 }
 
@@ -261,6 +313,8 @@ int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum
     bool begun[CRI_STREAMS] = {false};
     enum tail_result result = TAIL_DONE;
     int err = 0;
+    if (r->policy && (err = log_policy_refresh(r->policy, log)) < 0)
+        return err;
     if (!log->recalled && tail_recall(r, log) < 0) {
         *ret_result = TAIL_WAIT;
         return 0;
@@ -273,7 +327,7 @@ int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum
         carry_lines(log, f, begun);
         err = read_file(r, log, f, &budget, &result);
         for (int s = 0; s < CRI_STREAMS; s++)
-            begun[s] |= f->open_at[s] != TAIL_NONE;
+            begun[s] |= tail_file_open_at(f, s) != TAIL_NONE;
         if (result == TAIL_DONE && f->next && f->fd >= 0 &&
             !is_finished(r, f, r->linger_ns < TAIL_MAX_PAUSE_NS ? r->linger_ns : TAIL_MAX_PAUSE_NS))
             result = TAIL_WAIT;
@@ -299,20 +353,20 @@ static struct tail_file *recalled_file(struct tail_log *log)
     return found;
 }
 
-/* Remembers the lines of the block, which begins at from. */
-static void recall_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t from)
+/* Lets the lines of the block, which begins at from, pass to be remembered. */
+static int recall_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t from)
 {
-    bool open[CRI_STREAMS] = {false};
     const uint8_t *p = r->block.ptr, *end = p + r->block.len, *newline;
     bool whole = from == 0;
-    for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
-        struct cri_line line;
-        if (!whole || tail_line_parse(r, file, (struct bytes){p, (size_t)(newline - p)}, &line) < 0)
-            continue;
-        if (!line.partial && !open[line.stream])
-            tail_line_remember(&log->streams[line.stream], line.time_ns, line.text);
-        open[line.stream] = line.partial;
-    }
+    int err = 0;
+    r->recalling = true;
+    for (; p < end && err == 0 && (newline = memchr(p, '\n', (size_t)(end - p)));
+         p = newline + 1, whole = true)
+        if (whole)
+            err = tail_line_take(r, log, file, from + (uint64_t)(p - r->block.ptr),
+                                 (struct bytes){p, (size_t)(newline - p)});
+    r->recalling = false;
+    return err;
 }
 
 int tail_recall(struct tail_reader *r, struct tail_log *log)
@@ -326,8 +380,8 @@ int tail_recall(struct tail_reader *r, struct tail_log *log)
         return 0;
     uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
     if (fill(r, file, from, (size_t)(file->pos - from)) > 0)
-        recall_block(r, log, file, from);
+        err = recall_block(r, log, file, from);
     if (file->pos >= file->size)
         tail_file_deflate(file);
-    return 0;
+    return err;
 }

@@ -9,6 +9,7 @@
 #define NODE_AGENT_TAIL_READ_H
 
 #include "base/stats.h"
+#include "node-agent/log_policy.h"
 #include "node-agent/push.h"
 #include "node-agent/tail_log.h"
 
@@ -23,7 +24,7 @@ enum {
 };
 
 struct tail_counts { /* own metrics; borrowed */
-    struct stats_cell *read_bytes, *truncated, *unparsed, *too_old, *behind, *ahead, *errors;
+    struct stats_cell *read_bytes, *truncated, *unparsed, *too_old, *behind, *ahead, *errors, *joined;
 };
 
 struct tail_reader {
@@ -34,8 +35,12 @@ struct tail_reader {
     struct buf block, text; /* what is being read; a line's text when it had to be changed */
     struct buf resolved;    /* a Docker line's text without its escapes */
     struct cri_clock clock;
-    unsigned gunzips;         /* files that are being unpacked */
-    int64_t wall_ns, mono_ns; /* of this round */
+    struct log_policy *policy; /* borrowed; NULL: there is none */
+    struct log_rules *rules;   /* the policy's */
+    bool recalling;            /* lines that were sent before only pass, to be remembered */
+    int64_t given_ns;          /* the last time given to a line without one */
+    unsigned gunzips;          /* files that are being unpacked */
+    int64_t wall_ns, mono_ns;  /* of this round */
 };
 
 enum tail_result {

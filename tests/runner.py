@@ -2,15 +2,17 @@
 
 Steps: unit (preset dev), style, asan, tsan, e2e. The peers of the end-to-end tests are built beside the other steps.
 An end-to-end test is an executable file directly in tests/e2e; lines at its top tell how it is run:
-    # needs: loki jaeger prometheus3 node_exporter js    peers of tests/peers, or commands; what is missing skips the test
+    # needs: loki jaeger prometheus3 node_exporter js python    peers of tests/peers, or commands; what is missing skips the test
     # needs: cluster                       the Kubernetes of tests/cluster, only where it is built already
     # timeout: 120                         seconds, 300 by default (three times as many with sanitizers)
     # sanitizers: yes                      run again with the programs built with sanitizers
+    # alone: yes                           nothing else runs meanwhile, because it measures; others run two at a time
 It runs in a session of its own with $TRIBUTARY_BUILD (folder with the programs) and $TRIBUTARY_TEST_DIR (an empty folder of its
 own, removed when it passes). Logs are kept in build/test-logs.
 """
 
 import argparse
+import concurrent.futures
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import NamedTuple
 
@@ -26,8 +29,9 @@ LOGS = os.path.join(ROOT, "build", "test-logs")
 PEERS = os.path.join(ROOT, "tests", "peers")
 E2E = os.path.join(ROOT, "tests", "e2e")
 CLUSTER = "cluster"  # built by hand, tests/cluster/build: that takes longer than all the tests
-PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js")
+PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js", "python")
 SANITIZED = ("asan", "tsan")
+E2E_AT_ONCE = 2  # they wait more than they work
 JOBS = str(min(os.cpu_count() or 1, 8))
 
 
@@ -45,6 +49,7 @@ class E2e(NamedTuple):
     needs: list
     timeout: int
     sanitizers: bool
+    alone: bool
 
 
 def say(text):
@@ -55,6 +60,8 @@ def run_logged(name, argv, timeout, env=None):
     """Runs a command in a session of its own, output to a log. Returns (exit status or None when out of time, seconds, log)."""
     log_path = os.path.join(LOGS, re.sub(r"[^\w.-]", "_", name) + ".log")
     start = time.monotonic()
+    if ending.is_set():
+        return None, 0.0, os.devnull
     with open(log_path, "wb") as log:
         child = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                  env={**os.environ, **(env or {})}, start_new_session=True)
@@ -69,6 +76,8 @@ def run_logged(name, argv, timeout, env=None):
 
 
 running = []  # children to end when this runner is ended
+ending = threading.Event()  # then nothing more is started
+saying = threading.Lock()  # a result and its log stay together
 
 
 def end_session(child):
@@ -85,6 +94,7 @@ def end_session(child):
 
 
 def on_signal(number, _frame):
+    ending.set()
     for child in list(running):
         end_session(child)
     sys.exit(128 + number)
@@ -100,10 +110,12 @@ def show(log_path, lines=80):
 def record(results, step, name, status, seconds, log_path, timeout=None):
     """Adds a result, says it, and shows the log of a failure."""
     reason = "" if status == 0 else f"out of time after {timeout} s" if status is None else f"exit status {status}"
-    results.append(Result(step, name, "passed" if status == 0 else "failed", seconds, reason))
-    say(f"{results[-1].outcome}  {step}: {name}  ({seconds:.1f} s){' ' + reason if reason else ''}")
-    if status != 0:
-        show(log_path)
+    result = Result(step, name, "passed" if status == 0 else "failed", seconds, reason)
+    with saying:
+        results.append(result)
+        say(f"{result.outcome}  {step}: {name}  ({seconds:.1f} s){' ' + reason if reason else ''}")
+        if status != 0:
+            show(log_path)
     return status == 0
 
 
@@ -129,7 +141,7 @@ CTEST_LINE = re.compile(r"^\s*\d+/\d+ Test\s+#\d+: (\S+) \.+\s*(\*\*\*)?(.*?)\s+
 
 def ctest(results, step, preset, patterns):
     """Runs the unit tests and corpus replays of a built preset; one result per test."""
-    argv = ["ctest", "--preset", preset, "--no-tests=error"]
+    argv = ["ctest", "--preset", preset, "--no-tests=error", "-j", JOBS]
     if patterns:
         argv += ["-R", "|".join(re.escape(p) for p in patterns)]
     status, seconds, log = run_logged(f"ctest-{preset}", argv, 1200, sanitizer_options())
@@ -183,7 +195,7 @@ def header(path):
         for line in f:
             if not line.startswith("#"):
                 break
-            match = re.match(r"#\s*(needs|timeout|sanitizers):\s*(.*?)\s*$", line)
+            match = re.match(r"#\s*(needs|timeout|sanitizers|alone):\s*(.*?)\s*$", line)
             if match:
                 found[match[1]] = match[2]
     return found
@@ -196,7 +208,7 @@ def e2e_tests(patterns):
         if os.path.isfile(path) and os.access(path, os.X_OK) and matches(name, patterns):
             head = header(path)
             tests.append(E2e(name, path, head.get("needs", "").split(), int(head.get("timeout", 300)),
-                             head.get("sanitizers", "no") == "yes"))
+                             head.get("sanitizers", "no") == "yes", head.get("alone", "no") == "yes"))
     return tests
 
 
@@ -213,9 +225,11 @@ def e2e_one(results, test, preset):
     missing = [need for need in test.needs if not is_there(need)]
     if missing:
         outcome = "failed" if os.environ.get("TRIBUTARY_REQUIRE_PEERS") == "1" and missing != [CLUSTER] else "skipped"
-        results.append(Result(step, test.name, outcome, 0.0, f"missing: {', '.join(missing)}"
-                              + (" (tests/cluster/build builds it once, in about 10 minutes)" if CLUSTER in missing else "")))
-        say(f"{outcome}  {step}: {test.name}: {results[-1].reason}")
+        reason = f"missing: {', '.join(missing)}" + (
+            " (tests/cluster/build builds it once, in about 10 minutes)" if CLUSTER in missing else "")
+        with saying:
+            results.append(Result(step, test.name, outcome, 0.0, reason))
+            say(f"{outcome}  {step}: {test.name}: {reason}")
         return
     folder = tempfile.mkdtemp(prefix="tributary-e2e-")
     timeout = test.timeout * (3 if preset in SANITIZED else 1)
@@ -247,10 +261,12 @@ def e2e(results, patterns, presets, peers):
     if not all([build(results, preset) for preset in presets]):
         say("some programs are not built: the end-to-end tests that need them will fail")
     wait_for_peers(results, peers)
-    for test in tests:
-        for preset in presets:
-            if preset == "dev" or test.sanitizers:
-                e2e_one(results, test, preset)
+    runs = [(test, preset) for test in tests for preset in presets if preset == "dev" or test.sanitizers]
+    with concurrent.futures.ThreadPoolExecutor(E2E_AT_ONCE) as pool:
+        list(pool.map(lambda run: e2e_one(results, *run), [run for run in runs if not run[0].alone]))
+    for run in runs:
+        if run[0].alone:
+            e2e_one(results, *run)
 
 
 # ---- peers

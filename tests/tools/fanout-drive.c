@@ -1,6 +1,8 @@
 /* fanout-drive - a buffer and its fan-out without the rest of the gateway, driven by lines on stdin.
  *
- *   fanout-drive FOLDER SIGNAL URL [LANES]     SIGNAL: metrics, logs, traces; the backend's name is "backend"
+ *   fanout-drive FOLDER SIGNAL URL [LANES [OPTION...]]    SIGNAL: metrics, logs, traces; the backend's name
+ * is "backend". OPTION: otlp (what is appended is OTLP), native (native histograms), delta (cumulated),
+ * no_scope
  *
  * append ORIGIN BOOT SEQ RECORDS EARLIEST_NS LATEST_NS HANDED_OVER FILE   FILE: the raw message; answers
  * "committed" or "repeated" start            starts fan-out; answers "started" ledger           answers
@@ -23,6 +25,7 @@ enum { MOST_FILE = 64 << 20 };
 struct drive {
     struct buffer *buffers[TELEMETRY_COUNT];
     enum telemetry signal;
+    bool is_otlp;
     struct gateway_backend_config backend;
     struct gateway_config config;
     struct stats *stats;
@@ -85,6 +88,7 @@ static void on_appended(struct letter *letter)
 static void do_append(struct drive *drive, const char *line)
 {
     static const enum batch_format formats[] = {FORMAT_REMOTE_WRITE_1, FORMAT_LOKI_PUSH, FORMAT_OTLP_TRACES};
+    static const enum batch_format otlp[] = {FORMAT_OTLP_METRICS, FORMAT_OTLP_LOGS, FORMAT_OTLP_TRACES};
     char origin[128], path[1024], bell;
     unsigned long long boot, seq, records;
     long long earliest, latest;
@@ -97,7 +101,7 @@ static void do_append(struct drive *drive, const char *line)
         fail("memory");
     batch->boot = (struct boot){boot, (int64_t)boot};
     batch->signal = drive->signal;
-    batch->format = formats[drive->signal];
+    batch->format = (drive->is_otlp ? otlp : formats)[drive->signal];
     batch->seq = seq;
     batch->records = records;
     batch->earliest_ns = earliest;
@@ -150,6 +154,21 @@ static void do_line(struct drive *drive, const char *line)
     fflush(stdout);
 }
 
+static void take_option(struct drive *drive, const char *option)
+{
+    struct gateway_backend_otlp *otlp = &drive->backend.otlp;
+    if (strcmp(option, "otlp") == 0)
+        drive->is_otlp = true;
+    else if (strcmp(option, "native") == 0)
+        otlp->native_histograms = true;
+    else if (strcmp(option, "delta") == 0)
+        otlp->delta_to_cumulative = true;
+    else if (strcmp(option, "no_scope") == 0)
+        otlp->scope_labels = false;
+    else
+        fail(option);
+}
+
 static void set_up(struct drive *drive, char **argv, int argc)
 {
     static const char *const names[] = {"backend"};
@@ -163,6 +182,10 @@ static void set_up(struct drive *drive, char **argv, int argc)
                                                      .url = argv[3],
                                                      .timeout_ms = 10000,
                                                      .lanes = argc > 4 ? strtol(argv[4], NULL, 10) : 4};
+    drive->backend.otlp = (struct gateway_backend_otlp){
+        .scope_labels = true, .target_info = true, .delta_memory_bytes = 1 << 20};
+    for (int i = 5; i < argc; i++)
+        take_option(drive, argv[i]);
     *(drive->signal == TELEMETRY_LOGS     ? &drive->config.logs.backends
       : drive->signal == TELEMETRY_TRACES ? &drive->config.traces.backends
                                           : &drive->config.metrics.backends) = list;
@@ -187,7 +210,7 @@ int main(int argc, char **argv)
     char *line = NULL;
     size_t room = 0;
     if (argc < 4)
-        fail("usage: fanout-drive FOLDER SIGNAL URL [LANES]");
+        fail("usage: fanout-drive FOLDER SIGNAL URL [LANES [OPTION...]]");
     set_up(&drive, argv, argc);
     while (getline(&line, &room, stdin) >= 0)
         do_line(&drive, line);

@@ -135,6 +135,32 @@ static void test_crc32c_gives_the_check_value_of_the_standard(void **state)
     assert_int_equal(crc32c(bytes_of_string("")), 0);
 }
 
+/* The definition, bit by bit. */
+static uint32_t slow_crc32c(struct bytes b)
+{
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < b.len; i++) {
+        crc ^= b.ptr[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+    }
+    return ~crc;
+}
+
+static void test_crc32c_of_any_length_and_place_is_that_of_the_definition(void **state)
+{
+    static const size_t lengths[] = {1, 7, 8, 12287, 12288, 12289, 12296, 24576, 30001};
+    static uint8_t data[30016];
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (size_t start = 0; start < 9; start += 3) {
+            struct bytes b = {data + start, lengths[i]};
+            assert_int_equal(crc32c(b), slow_crc32c(b));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_snap_joined_bodies_uncompress_to_the_concatenation),
         cmocka_unit_test(test_snap_refuses_a_size_past_the_limit_before_taking_memory),
         cmocka_unit_test(test_crc32c_gives_the_check_value_of_the_standard),
+        cmocka_unit_test(test_crc32c_of_any_length_and_place_is_that_of_the_definition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/buffer_recent.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pb.h"
@@ -677,9 +678,10 @@ static void test_fanout_drops_only_the_row_that_is_damaged(void **state)
     (void)state;
     struct world *w = world_new(TELEMETRY_METRICS, NULL);
     char command[256];
-    for (int t = 0; t < 3; t++)
+    enum { ROUNDS = 2 + BUFFER_RECENT_COUNT }; /* the second is read from the file */
+    for (int t = 0; t < ROUNDS; t++)
         append(w, scrape(w, "node-a", 1000 + t));
-    commit_all(w, 3);
+    commit_all(w, ROUNDS);
     snprintf(command, sizeof command,
              "sqlite3 %s/metrics.db \"UPDATE payload SET bytes = zeroblob(length(bytes)) WHERE rowid = 2\"",
              w->folder);
@@ -688,8 +690,8 @@ static void test_fanout_drops_only_the_row_that_is_damaged(void **state)
     start_fanout(w);
     struct buffer_ledger ledger = settle_all(w);
     assert_int_equal(ledger.by_cause[BUFFER_DROPPED], SERIES);
-    assert_int_equal(ledger.by_cause[BUFFER_DELIVERED], 2 * SERIES);
-    assert_int_equal(w->model.count, 2 * SERIES);
+    assert_int_equal(ledger.by_cause[BUFFER_DELIVERED], (ROUNDS - 1) * SERIES);
+    assert_int_equal(w->model.count, (ROUNDS - 1) * SERIES);
     world_free(w);
 }
 

@@ -355,7 +355,7 @@ static void test_the_agent_follows_its_rows_and_is_told_that_they_are_there(void
     config.gateway.tls = (struct agent_tls){"", "", "", ""};
     config.gateway.ack_deadline_ms = 3000;
     config.gateway.balance_interval_ms = 60000;
-    assert_int_equal(ship_new(&w.loop, &config, stats, sources, &ship), 0);
+    assert_int_equal(ship_new(&w.loop, &config, stats, sources, SHIP_OF_NODE, &ship), 0);
     UNTIL(&w, logs.committed == 20 && idle.resumed == 1);
     int first = !strcmp(ship_gateway(ship), s[1].url);
     receive_drain(s[first].receive, count_call, &drained);

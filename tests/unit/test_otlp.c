@@ -1,4 +1,4 @@
-/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the two functions of
+/* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the functions of
  * ship.h that otlp.c calls, so that the order of sealing, sending and answering is the test's to choose. */
 #include "base/pb.h"
 #include "base/snap.h"
@@ -8,7 +8,8 @@
 
 struct ship {
     int wakes;
-    bool is_unsent; /* the batch can be withdrawn */
+    enum telemetry signal; /* that all calls are about */
+    bool is_unsent;        /* the batch can be withdrawn */
     struct batch *batch;
 };
 
@@ -16,13 +17,19 @@ static struct ship ship;
 
 void ship_wake(struct ship *s, enum telemetry signal)
 {
-    assert_int_equal(signal, TELEMETRY_TRACES);
+    assert_int_equal(signal, s->signal);
     s->wakes++;
+}
+
+const char *ship_origin(const struct ship *s)
+{
+    (void)s;
+    return "node-1/boot";
 }
 
 bool ship_withdraw(struct ship *s, enum telemetry signal, const struct batch *batch)
 {
-    assert_int_equal(signal, TELEMETRY_TRACES);
+    assert_int_equal(signal, s->signal);
     assert_ptr_equal(batch, s->batch);
     if (!s->is_unsent)
         return false;
@@ -37,6 +44,7 @@ struct world {
     struct conf_pair label;
     struct stats *stats;
     struct otlp *otlp;
+    const struct senders *senders; /* borrowed; NULL: nobody is known */
     struct ship_source source;
     char text[64 * 1024];
 };
@@ -45,7 +53,7 @@ static struct world *open_world(void)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
-    ship = (struct ship){0};
+    ship = (struct ship){.signal = TELEMETRY_TRACES};
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->stats = agent_metrics_new();
     w->config.node = "node-1";
@@ -58,8 +66,8 @@ static struct world *open_world(void)
 
 static void start(struct world *w)
 {
-    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, &w->otlp), 0);
-    w->source = otlp_source(w->otlp, TELEMETRY_TRACES);
+    assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, w->senders, &w->otlp), 0);
+    w->source = otlp_source(w->otlp, ship.signal);
     otlp_set_ship(w->otlp, &ship);
 }
 
@@ -168,7 +176,7 @@ static void test_otlp_answers_only_after_the_commit(void **state)
     assert_int_equal(ship.batch->records, 1);
     assert_int_equal(ship.batch->earliest_ns, 1000);
     assert_int_equal(ship.batch->latest_ns, 2000);
-    assert_string_equal(ship.batch->origin, "node-1");
+    assert_string_equal(ship.batch->origin, "node-1/boot");
     commit(w);
     expect_status(w, fd, "200");
     assert_non_null(strstr(w->text, "Content-Length: 0\r\n"));
@@ -209,14 +217,60 @@ static void test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left(v
     close_world(w);
 }
 
-static void test_otlp_batches_hold_4_mib_or_one_larger_request(void **state)
+/* Of one record of the signal, at 1000 ns. */
+static struct bytes make_request_of(enum telemetry signal)
+{
+    static const char metrics[] = "\x0a\x18\x12\x16\x12\x14\x0a\x03got\x2a\x0d\x0a\x0b\x1a\x00"
+                                  "\x19\xe8\x03\0\0\0\0\0\0";
+    static const char logs[] = "\x0a\x0d\x12\x0b\x12\x09\x09\xe8\x03\0\0\0\0\0\0";
+    if (signal == TELEMETRY_METRICS)
+        return (struct bytes){(const uint8_t *)metrics, sizeof metrics - 1};
+    if (signal == TELEMETRY_LOGS)
+        return (struct bytes){(const uint8_t *)logs, sizeof logs - 1};
+    return make_request(5);
+}
+
+static void test_otlp_takes_every_signal_in_its_own_format(void **state)
+{
+    (void)state;
+    static const struct {
+        enum telemetry signal;
+        enum batch_format format;
+        const char *path;
+    } cases[] = {
+        {TELEMETRY_METRICS, FORMAT_OTLP_METRICS, "/v1/metrics"},
+        {TELEMETRY_LOGS, FORMAT_OTLP_LOGS, "/v1/logs"},
+        {TELEMETRY_TRACES, FORMAT_OTLP_TRACES, "/v1/traces"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world *w = open_world();
+        ship.signal = cases[i].signal;
+        start(w);
+        struct bytes body = make_request_of(cases[i].signal);
+        int fd = post(w, cases[i].path, "application/x-protobuf", body);
+        PEER_WAIT(&w->loop, ship.wakes == 1);
+        seal(w);
+        struct buf raw = uncompress(ship.batch);
+        assert_true(bytes_equal(buf_bytes(&raw), body));
+        assert_int_equal(ship.batch->signal, cases[i].signal);
+        assert_int_equal(ship.batch->format, cases[i].format);
+        assert_int_equal(ship.batch->records, 1);
+        assert_int_equal(ship.batch->earliest_ns, 1000);
+        commit(w);
+        expect_status(w, fd, "200");
+        buf_fini(&raw);
+        close_world(w);
+    }
+}
+
+static void test_otlp_batches_hold_2_mib_or_one_larger_request(void **state)
 {
     (void)state;
     struct world *w = open_world();
     w->config.otlp.max_request_bytes = 8 << 20;
     w->config.queue.traces_bytes = 32 << 20;
     start(w);
-    static const size_t sizes[] = {3 << 20, 3 << 20, 5 << 20, 1000, 1000};
+    static const size_t sizes[] = {3 << 19, 3 << 19, 5 << 19, 1000, 1000};
     static const uint64_t records[] = {1, 1, 1, 2}; /* of the batches */
     int fds[5];
     for (int i = 0; i < 5; i++) {
@@ -262,9 +316,11 @@ static void test_otlp_refuses_what_it_cannot_take(void **state)
     struct bytes good = make_request(10);
     expect_status(w, post_traces(w, bytes_of_string("garbage")), "400");
     assert_non_null(strstr(w->text, "Content-Type: application/x-protobuf\r\n"));
-    expect_status(w, post(w, "/v1/traces", "application/json", good), "415");
+    expect_status(w, post(w, "/v1/traces", "application/json", good), "400");
+    assert_non_null(strstr(w->text, "Content-Type: application/json\r\n"));
+    expect_status(w, post(w, "/v1/traces", "text/plain", good), "415");
     expect_status(w, post(w, "/v1/traces", "application/x-protobuffer", good), "415");
-    expect_status(w, post(w, "/v1/metrics", "application/x-protobuf", good), "404");
+    expect_status(w, post(w, "/v1/profiles", "application/x-protobuf", good), "404");
     expect_status(w, post_traces(w, make_request(120 * 1000)), "413");  /* larger than the queue */
     expect_status(w, post_traces(w, make_request(1200 * 1000)), "413"); /* larger than a request may be */
     assert_int_equal(ship.wakes, 0);
@@ -365,7 +421,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
-        cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),
+        cmocka_unit_test(test_otlp_takes_every_signal_in_its_own_format),
+        cmocka_unit_test(test_otlp_batches_hold_2_mib_or_one_larger_request),
         cmocka_unit_test(test_otlp_adds_the_labels_to_each_resource),
         cmocka_unit_test(test_otlp_refuses_what_it_cannot_take),
         cmocka_unit_test(test_otlp_garbage_is_answered_with_a_status_message),

@@ -98,6 +98,66 @@ static void test_otlp_walk_falls_back_to_the_observed_time_of_a_log_record(void 
     buf_fini(&b);
 }
 
+static void put_point(struct buf *b, uint64_t start_ns, uint64_t time_ns)
+{
+    size_t point;
+    pb_begin(b, 1, &point);
+    if (start_ns)
+        pb_put_fixed64(b, 2, start_ns);
+    pb_put_fixed64(b, 3, time_ns);
+    pb_put_string(b, 7, "what follows the time is not read");
+    pb_end(b, point);
+}
+
+static void test_otlp_walk_finds_the_times_of_a_metrics_points_of_every_kind(void **state)
+{
+    (void)state;
+    static const uint32_t kinds[] = {5, 7, 9, 10, 11};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct buf b;
+        struct otlp_count count;
+        size_t resource, scope, metric, kind;
+        buf_init(&b, 1000);
+        pb_begin(&b, 1, &resource);
+        pb_begin(&b, 2, &scope);
+        pb_begin(&b, 2, &metric);
+        pb_put_string(&b, 1, "requests");
+        pb_begin(&b, kinds[i], &kind);
+        put_point(&b, 1, 7000);
+        put_point(&b, 0, 5000);
+        put_point(&b, 2, 9000);
+        pb_put_varint(&b, 2, 2); /* aggregation_temporality */
+        pb_end(&b, kind);
+        pb_end(&b, metric);
+        pb_put_string(&b, 2, ""); /* a metric without anything */
+        pb_end(&b, scope);
+        pb_end(&b, resource);
+        assert_int_equal(otlp_walk(buf_bytes(&b), TELEMETRY_METRICS, &count), 0);
+        assert_int_equal(count.records, 2);
+        assert_int_equal(count.earliest_ns, 5000);
+        assert_int_equal(count.latest_ns, 9000);
+        buf_fini(&b);
+    }
+}
+
+static void test_otlp_walk_refuses_garbage_in_points(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {"\x0a\x06\x12\x04\x12\x02\x28\x01", 8},          /* a gauge that is a number */
+        {"\x0a\x08\x12\x06\x12\x04\x2a\x02\x08\x01", 10}, /* a point that is a number */
+        {"\x0a\x08\x12\x06\x12\x04\x2a\x02\x0a\x05", 10}, /* a point longer than its gauge */
+    };
+    struct otlp_count count;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes request = {(const uint8_t *)cases[i].bytes, cases[i].len};
+        assert_int_equal(otlp_walk(request, TELEMETRY_METRICS, &count), -EBADMSG);
+    }
+}
+
 static void test_otlp_walk_refuses_garbage(void **state)
 {
     (void)state;
@@ -140,6 +200,33 @@ static void test_otlp_walk_spends_nothing_on_depth(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(otlp_walk(nested, TELEMETRY_TRACES, &count), 0);
     assert_true(clock_mono_ns() - began < INT64_C(1000) * 1000 * 1000); /* well under a millisecond each */
+}
+
+static void test_otlp_attributes_that_a_resource_has_are_its_own(void **state)
+{
+    (void)state;
+    struct buf in, attributes, out, expected;
+    buf_init(&in, 1000), buf_init(&attributes, 1000), buf_init(&out, 2000), buf_init(&expected, 2000);
+    otlp_put_attribute(&attributes, "k8s.pod.name", "ours");
+    otlp_put_attribute(&attributes, "cluster", "blue");
+    for (int i = 0; i < 2; i++) {
+        struct buf resource, outer;
+        buf_init(&resource, 1000), buf_init(&outer, 1000);
+        otlp_put_attribute(&resource, "k8s.pod.name", "theirs");
+        otlp_put_attribute(&resource, "k8s.pod", "another name");
+        if (i == 1)
+            otlp_put_attribute(&resource, "cluster", "blue");
+        pb_put_bytes(&outer, 1, buf_bytes(&resource));
+        pb_put_string(&outer, 3, "https://schema");
+        pb_put_bytes(i ? &expected : &in, 1, buf_bytes(&outer));
+        buf_fini(&resource), buf_fini(&outer);
+    }
+    assert_int_equal(otlp_add_resource_attributes(buf_bytes(&in), buf_bytes(&attributes), &out), 0);
+    assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&expected)));
+    buf_clear(&out); /* a second time nothing is missing */
+    assert_int_equal(otlp_add_resource_attributes(buf_bytes(&expected), buf_bytes(&attributes), &out), 0);
+    assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&expected)));
+    buf_fini(&in), buf_fini(&attributes), buf_fini(&out), buf_fini(&expected);
 }
 
 static void test_otlp_attributes_stand_at_the_end_of_each_resource(void **state)
@@ -203,8 +290,11 @@ int main(void)
         cmocka_unit_test(test_otlp_walk_counts_spans_and_finds_their_times),
         cmocka_unit_test(test_otlp_walk_takes_an_empty_request),
         cmocka_unit_test(test_otlp_walk_falls_back_to_the_observed_time_of_a_log_record),
+        cmocka_unit_test(test_otlp_walk_finds_the_times_of_a_metrics_points_of_every_kind),
+        cmocka_unit_test(test_otlp_walk_refuses_garbage_in_points),
         cmocka_unit_test(test_otlp_walk_refuses_garbage),
         cmocka_unit_test(test_otlp_walk_spends_nothing_on_depth),
+        cmocka_unit_test(test_otlp_attributes_that_a_resource_has_are_its_own),
         cmocka_unit_test(test_otlp_attributes_stand_at_the_end_of_each_resource),
         cmocka_unit_test(test_otlp_attributes_past_the_limit_leave_the_buffer_alone),
         cmocka_unit_test(test_otlp_walk_is_fast),

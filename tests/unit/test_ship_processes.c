@@ -206,7 +206,7 @@ static void world_init(struct world *w, const struct gateway *gateways, size_t c
     w->config.gateway.tls = (struct agent_tls){"", "", "", ""};
     w->config.gateway.ack_deadline_ms = deadline_ms;
     w->stats = agent_metrics_new();
-    assert_int_equal(ship_new(&w->loop, &w->config, w->stats, sources, &w->ship), 0);
+    assert_int_equal(ship_new(&w->loop, &w->config, w->stats, sources, SHIP_OF_NODE, &w->ship), 0);
 }
 
 static void world_fini(struct world *w)

@@ -318,7 +318,7 @@ static void agent_open(struct world *w, struct agent_side *a, const char *const 
         if (a->feeds[i].total)
             sources[i] = feed_source(&a->feeds[i]);
     }
-    assert_int_equal(ship_new(&w->loop, &a->config, a->stats, sources, &a->ship), 0);
+    assert_int_equal(ship_new(&w->loop, &a->config, a->stats, sources, SHIP_OF_NODE, &a->ship), 0);
 }
 
 static void more(struct agent_side *a, enum telemetry signal, uint64_t count)

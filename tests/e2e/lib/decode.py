@@ -11,10 +11,13 @@ Encoding (not compressed; snappy() compresses as a block, join_snappy() joins bl
     encode_write_2([...])                                the same as remote write 2.0
     encode_push([(labels, [(ns, text), ...]), ...])      labels: a dict, or the label string itself
     encode_trace(service, [(trace_id hex, span_id hex, name), ...], attributes={}, start_ns=None)
+    encode_otlp("metrics", {...}), encode_otlp("logs", {...})    the request as protobuf's JSON mapping has it, in dicts
+    attributes({"key": value})                           a list of KeyValue for it: str, bool, int, float, bytes, list, dict
 Texts may be str or bytes (invalid UTF-8 included).
 """
 
 import atexit
+import base64
 import gzip
 import os
 import re
@@ -27,13 +30,14 @@ import zlib
 from typing import NamedTuple
 
 import snappy as _snappy
+from google.protobuf import json_format
 
 
 def _compile():
     here = os.path.dirname(os.path.abspath(__file__))
     out = tempfile.mkdtemp(prefix="tributary-protos-")
     atexit.register(shutil.rmtree, out, ignore_errors=True)
-    names = ("remote_write", "remote_write_2", "loki_push", "otlp_trace")
+    names = ("remote_write", "remote_write_2", "loki_push", "otlp_trace", "otlp_signals")
     subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={out}", *[n + ".proto" for n in names]], check=True)
     sys.path.insert(0, out)
     try:
@@ -42,7 +46,7 @@ def _compile():
         sys.path.remove(out)
 
 
-_write, _write_2, _push, _trace = _compile()
+_write, _write_2, _push, _trace, _signals = _compile()
 
 
 class Sample(NamedTuple):
@@ -243,6 +247,26 @@ def encode_trace(service, spans_of, attributes=None, start_ns=None):
         scope.spans.add(trace_id=bytes.fromhex(trace_id), span_id=bytes.fromhex(span_id), name=name, kind=2,
                         start_time_unix_nano=start, end_time_unix_nano=start + 1000000)
     return request.SerializeToString()
+
+
+def attributes(pairs):
+    return [{"key": key, "value": _any(one)} for key, one in pairs.items()]
+
+
+def _any(one):
+    if isinstance(one, dict):
+        return {"kvlistValue": {"values": attributes(one)}}
+    if isinstance(one, list):
+        return {"arrayValue": {"values": [_any(each) for each in one]}}
+    if isinstance(one, bytes):
+        return {"bytesValue": base64.b64encode(one).decode()}
+    kind = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}[type(one)]
+    return {kind: str(one) if kind == "intValue" else one}
+
+
+def encode_otlp(signal, request):
+    kind = {"metrics": _signals.ExportMetricsServiceRequest, "logs": _signals.ExportLogsServiceRequest}[signal]
+    return json_format.ParseDict(request, kind()).SerializeToString()
 
 
 def plain_body(path, headers, data):

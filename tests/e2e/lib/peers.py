@@ -79,6 +79,7 @@ class Prometheus(_Backend):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.write_url = self.url + "/api/v1/write"
+        self.otlp_url = self.url + "/api/v1/otlp/v1/metrics"  # with flags=("--web.enable-otlp-receiver",)
         program = built("prometheus3") if version == 3 else shutil.which("prometheus")
         if not program:
             fail_missing("Debian's package prometheus")
@@ -127,6 +128,7 @@ class Loki(_Backend):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.push_url = self.url + "/loki/api/v1/push"
+        self.otlp_url = self.url + "/otlp/v1/logs"
         config = os.path.join(folder, "loki.yaml")
         with open(config, "w") as f:
             f.write(_LOKI.format(http=self.port, grpc=free_port(), folder=folder, limits=_limits(limits)))

@@ -1,0 +1,132 @@
+/* What is replaced and what is left alone. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+
+#include "node-agent/redact.h"
+
+static void expect(struct redact *redact, const char *text, const char *expected)
+{
+    struct buf out;
+    unsigned count = 99;
+    buf_init(&out, 4096);
+    assert_int_equal(redact_apply(redact, bytes_of_string(text), &out, &count), 0);
+    assert_int_equal(buf_append(&out, "", 1), 0);
+    assert_string_equal(count ? (const char *)out.ptr : text, expected);
+    assert_int_equal(out.len > 1, count > 0);
+    buf_fini(&out);
+}
+
+static void expect_preset(const char *preset, const char *const rows[][2], size_t count)
+{
+    struct redact redact;
+    assert_int_equal(redact_init_preset(&redact, preset, "#"), 0);
+    for (size_t i = 0; i < count; i++)
+        expect(&redact, rows[i][0], rows[i][1]);
+    redact_fini(&redact);
+}
+#define EXPECT(preset, rows) expect_preset(preset, rows, sizeof rows / sizeof *rows)
+
+static void test_redact_replaces_card_numbers_with_a_right_check_digit(void **state)
+{
+    static const char *const rows[][2] = {
+        {"card 4111111111111111 paid", "card # paid"},
+        {"4111 1111 1111 1111", "#"},
+        {"4111-1111-1111-1111,5555555555554444", "#,#"},
+        {"378282246310005", "#"},                               /* 15 digits */
+        {"2223003122003222", "#"},                              /* Mastercard's newer numbers */
+        {"4222222222222", "#"},                                 /* 13 digits */
+        {"4111111111111112", "4111111111111112"},               /* wrong check digit */
+        {"41111111111111111111111", "41111111111111111111111"}, /* too long to be one */
+        {"1763812345678901235", "1763812345678901235"},         /* a time in ns */
+        {"4111  1111 1111 1111", "4111  1111 1111 1111"},       /* two spaces */
+        {"2026 4111111111111111", "2026 #"},
+        {"", ""},
+        {"411111111111", "411111111111"},
+    };
+    (void)state;
+    EXPECT("card", rows);
+}
+
+static void test_redact_replaces_mail_addresses(void **state)
+{
+    static const char *const rows[][2] = {
+        {"from a.b+c@example.co.uk, to <x@y.org>", "from #, to <#>"},
+        {"user@localhost", "user@localhost"},
+        {"@example.com", "@example.com"},
+        {"caf\xc3\xa9 a@b.de \xff", "caf\xc3\xa9 # \xff"},
+    };
+    (void)state;
+    EXPECT("email", rows);
+}
+
+static void test_redact_replaces_credentials_and_keeps_their_names(void **state)
+{
+    static const char *const rows[][2] = {
+        {"Authorization: Bearer abcdefgh.ijk_lm-n==", "Authorization: Bearer #"},
+        {"authorization: basic dXNlcjpwYXNz x", "authorization: basic # x"},
+        {"jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl end", "jwt # end"},
+        {"AKIAIOSFODNN7EXAMPLE", "#"},
+        {"password=hunter2&user=x", "password=#&user=x"},
+        {"{\"api_key\": \"abc123\", \"a\": 1}", "{\"api_key\": \"#\", \"a\": 1}"},
+        {"{\\\"token\\\":\\\"abc123\\\"}", "{\\\"token\\\":\\\"#\\\"}"},
+        {"postgres://user:s3cret@db:5432/x", "postgres://user:#@db:5432/x"},
+        {"the password is long", "the password is long"},
+    };
+    (void)state;
+    EXPECT("token", rows);
+}
+
+static void test_redact_replaces_by_expression(void **state)
+{
+    struct redact redact;
+    (void)state;
+    assert_int_equal(redact_init(&redact, "id=\\K\\d+|x*", "?"), 0);
+    expect(&redact, "id=1 id=22", "id=? id=?");
+    expect(&redact, "\xc3\xa9xx\xc3\xa9", "\xc3\xa9?\xc3\xa9");
+    expect(&redact, "", "");
+    redact_fini(&redact);
+    assert_int_equal(redact_init(&redact, "(", "?"), -EINVAL);
+    redact_fini(&redact);
+    assert_int_equal(redact_init_preset(&redact, "no such", NULL), -ENOENT);
+}
+
+static void test_redact_stops_at_the_limit_with_nothing_secret_in_it(void **state)
+{
+    struct redact redact;
+    struct buf out;
+    unsigned count;
+    (void)state;
+    assert_int_equal(redact_init(&redact, "s", "#######"), 0);
+    buf_init(&out, 16);
+    assert_int_equal(redact_apply(&redact, bytes_of_string("a s s s s s"), &out, &count), -EMSGSIZE);
+    assert_int_equal(out.len, 16);
+    assert_null(memchr(out.ptr, 's', out.len));
+    buf_fini(&out);
+    redact_fini(&redact);
+}
+
+static void test_redact_bounds_the_work_of_an_expression(void **state)
+{
+    struct redact redact;
+    char text[4096];
+    (void)state;
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(redact_init(&redact, "(a+)+b", "#"), 0);
+    expect(&redact, text, text); /* would take longer than the universe is old */
+    redact_fini(&redact);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_redact_replaces_card_numbers_with_a_right_check_digit),
+        cmocka_unit_test(test_redact_replaces_mail_addresses),
+        cmocka_unit_test(test_redact_replaces_credentials_and_keeps_their_names),
+        cmocka_unit_test(test_redact_replaces_by_expression),
+        cmocka_unit_test(test_redact_stops_at_the_limit_with_nothing_secret_in_it),
+        cmocka_unit_test(test_redact_bounds_the_work_of_an_expression),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
