@@ -9,7 +9,7 @@
 #include "base/otlp_json.h"
 #include "base/otlp_lane.h"
 
-enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64 };
+enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64, MOST_SHRINKING = 8 };
 
 /* Deadlines */
 
@@ -151,7 +151,7 @@ static int add_attributes(struct incoming *in)
         buf_clear(&attributes);
     int err = buf_append(&attributes, receiver->labels.ptr, receiver->labels.len);
     if (err == 0 && attributes.len) {
-        buf_init(&out, otlp_lane_room(in->lane));
+        buf_init(&out, options->queue_bytes);
         err = otlp_add_resource_attributes((struct bytes){in->bytes, in->len}, buf_bytes(&attributes), &out);
         if (err == 0)
             replace_bytes(in, &out);
@@ -164,7 +164,7 @@ static int add_attributes(struct incoming *in)
 static void queue_request(struct incoming *in, const struct otlp_count *count)
 {
     int err = add_attributes(in);
-    if (err == -EMSGSIZE && in->lane->receiver->held_bytes == 0) {
+    if (err == -EMSGSIZE) {
         refuse(in, 413, "larger than the queue with attributes");
         return;
     }
@@ -195,7 +195,7 @@ static void serve(struct otlp_receiver *receiver, struct http_request *request, 
         otlp_lane_accept(in.lane, request);
     } else if (in.len > receiver->options.queue_bytes) {
         refuse(&in, 413, "larger than the queue");
-    } else if (in.len > otlp_lane_room(in.lane)) {
+    } else if (in.len / MOST_SHRINKING > otlp_lane_room(in.lane)) { /* not worth compressing */
         refuse(&in, 503, "the queue is full");
     } else {
         queue_request(&in, &count);
