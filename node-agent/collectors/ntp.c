@@ -1,6 +1,7 @@
 /* ntp.c - what a local NTP server says of its clock: one query of SNTP (RFC 5905). */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -50,6 +51,12 @@ static double unix_seconds(uint64_t time)
 static double seconds_between(uint64_t later, uint64_t earlier)
 {
     return (double)(int64_t)(later - earlier) / second_era;
+}
+
+/* node_exporter keeps durations as whole nanoseconds. */
+static double whole_ns(double seconds)
+{
+    return rint(seconds * 1e9) / 1e9;
 }
 
 static double positive(double value)
@@ -230,12 +237,12 @@ static int update(void *ctx, struct metric_sink *sink)
     } rows[] = {
         {"node_ntp_stratum", "NTPD stratum.", a.stratum},
         {"node_ntp_leap", "NTPD leap second indicator, 2 bits.", a.leap},
-        {"node_ntp_rtt_seconds", "RTT to NTPD.", a.rtt},
-        {"node_ntp_offset_seconds", "ClockOffset between NTP and local clock.", a.offset},
+        {"node_ntp_rtt_seconds", "RTT to NTPD.", whole_ns(a.rtt)},
+        {"node_ntp_offset_seconds", "ClockOffset between NTP and local clock.", whole_ns(a.offset)},
         {"node_ntp_reference_timestamp_seconds", "NTPD ReferenceTime, UNIX timestamp.",
          positive(a.reference)},
-        {"node_ntp_root_delay_seconds", "NTPD RootDelay.", a.root_delay},
-        {"node_ntp_root_dispersion_seconds", "NTPD RootDispersion.", a.root_dispersion},
+        {"node_ntp_root_delay_seconds", "NTPD RootDelay.", whole_ns(a.root_delay)},
+        {"node_ntp_root_dispersion_seconds", "NTPD RootDispersion.", whole_ns(a.root_dispersion)},
         {"node_ntp_sanity", "NTPD sanity according to RFC5905 heuristics and configured limits.", sane},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
