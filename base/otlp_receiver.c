@@ -227,6 +227,26 @@ static const struct http_route routes[] = {
     {0},
 };
 
+/* Which signal a path is about; "unknown": none. */
+static const char *signal_of(const char *path)
+{
+    size_t len = strcspn(path, "?");
+    for (const struct http_route *r = routes; r->path; r++)
+        if (strlen(r->path) == len && strncmp(r->path, path, len) == 0)
+            return r->serve == serve_metrics ? "metrics" : r->serve == serve_logs ? "logs" : "traces";
+    return "unknown";
+}
+
+/* What the server refuses by itself is counted and said as what is refused here. */
+static const char *put_refusal(void *ctx, const struct http_refusal *refusal, struct buf *body)
+{
+    const struct otlp_options *options = &((struct otlp_receiver *)ctx)->options;
+    char code[OTLP_CODE_BYTES];
+    const char *type = otlp_answer_refusal(refusal, body, code);
+    stats_add(stats_cell(options->stats, options->metrics.requests, signal_of(refusal->path), code), 1);
+    return type;
+}
+
 /* Batches */
 
 int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, const char *origin,
@@ -297,14 +317,14 @@ static int start_listening(struct otlp_receiver *receiver)
         http_server_new(receiver->loop, options->listen_http, routes, receiver, &limits, &receiver->http);
     if (err < 0)
         return err;
-    http_server_on_refusal(receiver->http, otlp_answer_refusal);
+    http_server_on_refusal(receiver->http, put_refusal);
     if (!options->listen_grpc || !options->listen_grpc[0])
         return 0;
     err = http_server_new(receiver->loop, options->listen_grpc, routes, receiver, &limits, &receiver->grpc);
     if (err < 0)
         http_server_close(receiver->http);
     else
-        http_server_on_refusal(receiver->grpc, otlp_answer_refusal);
+        http_server_on_refusal(receiver->grpc, put_refusal);
     return err;
 }
 
