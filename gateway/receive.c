@@ -23,8 +23,10 @@ struct receive {
     struct buffer *buffers[TELEMETRY_COUNT]; /* borrowed */
     struct stats *stats;                     /* borrowed */
     struct receive_assignments assignments;
-    int (*tell)(void *ctx, const struct question *question, struct buf *text);
-    void *tell_ctx;
+    struct {
+        int (*tell)(void *ctx, const struct question *question, struct buf *text);
+        void *ctx;
+    } tellers[QUESTION_VERBS];
     struct door *door; /* owned; NULL once closed */
     struct origins origins;
     int under_way;          /* requests that a buffer has */
@@ -383,17 +385,18 @@ static void serve_question(struct receive *receive, struct desk *desk)
     buf_init(&text, QUESTION_MAX_ANSWER);
     buf_init(&frame, MAX_FRAME_BYTES);
     int status = 503;
-    if (receive->tell)
-        status = receive->tell(receive->tell_ctx, &desk->question, &text);
+    enum question_verb verb = desk->question.verb;
+    if (receive->tellers[verb].tell)
+        status = receive->tellers[verb].tell(receive->tellers[verb].ctx, &desk->question, &text);
     answer(desk, question_encode_answer(status, buf_bytes(&text), &frame), &frame);
     buf_fini(&text);
 }
 
-void receive_on_question(struct receive *receive,
+void receive_on_question(struct receive *receive, enum question_verb verb,
                          int (*tell)(void *ctx, const struct question *question, struct buf *text), void *ctx)
 {
-    receive->tell = tell;
-    receive->tell_ctx = ctx;
+    receive->tellers[verb].tell = tell;
+    receive->tellers[verb].ctx = ctx;
 }
 
 static void serve(void *ctx, struct desk *desk)

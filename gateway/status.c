@@ -168,6 +168,8 @@ static int tell(void *ctx, const struct question *question, struct buf *text)
         err = question->is_json ? report_status_json(&report, text) : name_lines(&report, text);
         closes = true;
         break;
+    case QUESTION_REFUSED:
+        return 503; /* refused.c tells */
     case QUESTION_LEDGER:
         err = question->is_json ? report_ledger_json(&report, text) : report_ledger(&report, text);
         break;
@@ -258,7 +260,7 @@ static void serve(struct status *status, struct http_request *request, enum ques
         return;
     }
     asked->request = request;
-    asked->question = (struct question){verb, wants_json(request)};
+    asked->question = (struct question){.verb = verb, .is_json = wants_json(request)};
     buf_init(&asked->text, REPORT_MAX_BYTES);
     asked->status = tell(status, &asked->question, &asked->text);
     http_request_on_gone(request, on_gone, asked);
@@ -287,7 +289,8 @@ int status_new(struct control *control, const char *name, struct web_parts *part
     status->name = name;
     status->parts = parts;
     status->replicas = replicas;
-    receive_on_question(parts->receive, tell, status);
+    receive_on_question(parts->receive, QUESTION_STATUS, tell, status);
+    receive_on_question(parts->receive, QUESTION_LEDGER, tell, status);
     uv_timer_init(&parts->loop->uv, &status->timer);
     status->timer.data = status;
     uv_timer_start(&status->timer, on_timer, RATE_PERIOD_MS, RATE_PERIOD_MS);

@@ -10,6 +10,10 @@ int question_encode(const struct question *question, struct buf *out)
     Tributary__Question message = TRIBUTARY__QUESTION__INIT;
     message.verb = (uint32_t)question->verb;
     message.json = question->is_json;
+    message.signal = (char *)question->signal;
+    message.cause = (char *)question->cause;
+    message.backend = (char *)question->backend;
+    message.origin = (char *)question->origin;
     return frame_put(WIRE_QUESTION, &message.base, out);
 }
 
@@ -20,12 +24,19 @@ int question_decode(struct bytes frame, struct question *ret_question)
     if (err < 0)
         return err;
     const Tributary__Question *message = (const Tributary__Question *)unpacked;
-    bool is_known = message->verb >= QUESTION_STATUS && message->verb <= QUESTION_LEDGER;
-    struct question question = {is_known ? (enum question_verb)message->verb : QUESTION_STATUS,
-                                message->json};
+    bool is_known = message->verb >= QUESTION_STATUS && message->verb <= QUESTION_REFUSED;
+    struct question question = {
+        is_known ? (enum question_verb)message->verb : QUESTION_STATUS, message->json, "", "", "", ""};
+    err = is_known ? frame_copy(question.signal, sizeof question.signal, message->signal) : -EINVAL;
+    if (err == 0)
+        err = frame_copy(question.cause, sizeof question.cause, message->cause);
+    if (err == 0)
+        err = frame_copy(question.backend, sizeof question.backend, message->backend);
+    if (err == 0)
+        err = frame_copy(question.origin, sizeof question.origin, message->origin);
     protobuf_c_message_free_unpacked(unpacked, NULL);
-    if (!is_known)
-        return -EINVAL;
+    if (err < 0)
+        return err;
     *ret_question = question;
     return 0;
 }

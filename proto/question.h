@@ -12,11 +12,14 @@ enum { QUESTION_MAX_ANSWER = 4 << 20 };
 enum question_verb { /* values are on the wire */
                      QUESTION_STATUS = 1,
                      QUESTION_LEDGER = 2,
+                     QUESTION_REFUSED = 3, /* at most QUESTION_MOST_REFUSED of them, without their records */
 };
+enum { QUESTION_VERBS = 4, QUESTION_MOST_REFUSED = 200 };
 
 struct question {
     enum question_verb verb;
     bool is_json;
+    char signal[16], cause[16], backend[64], origin[BATCH_MAX_ORIGIN + 1]; /* of QUESTION_REFUSED; "": any */
 };
 
 int question_encode(const struct question *question, struct buf *out);
