@@ -385,7 +385,7 @@ static int open_parts(struct backend *b)
 {
     int err = translate_init(&b->translate, b->config, b->host.kind);
     if (err == 0)
-        err = sender_new(b->config, b->host.kind, &b->host.sender);
+        err = sender_new(b->config, b->host.kind, b->host.signal, &b->host.sender);
     if (err == 0)
         err = buffer_reader_open(b->host.buffer, b->config->name, &b->host.reader);
     if (err == 0)

@@ -141,7 +141,8 @@ static int repost(struct work *work, const struct buffer_refusal *refusal, const
     }
     int err = buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw);
     if (err == 0)
-        err = repost_init(&repost, config, backend_kind_of(config, (enum telemetry)work->signal));
+        err = repost_init(&repost, config, backend_kind_of(config, (enum telemetry)work->signal),
+                          (enum telemetry)work->signal);
     if (err < 0)
         return err;
     err = repost_message(&repost, refusal->format, buf_bytes(&work->raw), cancelled, result);

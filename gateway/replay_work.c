@@ -142,7 +142,8 @@ static int begin(struct replay_work *work, struct buf *out)
     if (err == 0)
         err = buffer_reader_replay(work->reader, work->plan, &work->earlier);
     if (err == 0 || err == -ENOENT)
-        err = repost_init(&work->repost, work->config, backend_kind_of(work->config, work->signal));
+        err = repost_init(&work->repost, work->config, backend_kind_of(work->config, work->signal),
+                          work->signal);
     work->has_repost = work->repost.sender;
     if (err < 0)
         return err;
