@@ -51,7 +51,7 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
-    struct senders senders; /* of OTLP */
+    struct senders senders; /* of OTLP; nobody before the first assignment */
     struct otlp *otlp;
     struct spool *spool; /* NULL: none is configured */
     struct shipping waiting, full;

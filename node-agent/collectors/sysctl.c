@@ -1,7 +1,6 @@
 /* sysctl.c - values of /proc/sys that are asked for: --collector.sysctl.include=NAME or NAME:KEY,... for
  * numbers,
  * --collector.sysctl.include-info=NAME for words. A file holds one or several, separated by blanks. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
+#include "node-agent/metric_name.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
@@ -44,10 +44,7 @@ static int add(struct sysctl_state *state, const char *given, bool is_info)
     const char *colon = strchr(given, ':');
     *item = (struct sysctl){.keys = colon ? colon + 1 : NULL, .is_info = is_info};
     snprintf(item->name, sizeof item->name, "%.*s", colon ? (int)(colon - given) : (int)strlen(given), given);
-    snprintf(item->metric, sizeof item->metric, "%s", item->name);
-    for (char *c = item->metric; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != ':' && *c != '_')
-            *c = '_';
+    metric_name_sanitize(item->name, item->metric, sizeof item->metric);
     return 0;
 }
 
@@ -73,7 +70,7 @@ static int start(const struct agent_config *config, void **ret_state)
 
 static void emit_info(struct metric_sink *sink, const struct sysctl *item, struct bytes value, size_t index)
 {
-    char word[WORD_BYTES], number[16];
+    char word[WORD_BYTES], number[24];
     snprintf(number, sizeof number, "%zu", index);
     COLLECTOR_SAMPLE(sink, "node_sysctl_info", METRIC_GAUGE, "sysctl info", 1, "name", item->name, "value",
                      text_copy(value, word, sizeof word), "index", number);
@@ -91,7 +88,7 @@ static const char *key_at(const char *keys, size_t index, int *ret_len)
 static void emit_number(struct metric_sink *sink, const struct sysctl *item, double value, size_t index,
                         size_t count)
 {
-    char name[2 * NAME_BYTES + 32], help[NAME_BYTES + 48], number[16];
+    char name[2 * NAME_BYTES + 32], help[NAME_BYTES + 48], number[24];
     int len;
     snprintf(name, sizeof name, "node_sysctl_%s", item->metric);
     snprintf(help, sizeof help, "sysctl %s", item->name);
