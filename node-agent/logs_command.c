@@ -1,6 +1,7 @@
 #include "node-agent/logs_command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/program.h"
+#include "node-agent/access_why.h"
 #include "node-agent/control_places.h"
 #include "node-agent/logs_report.h"
 
@@ -144,6 +146,18 @@ static int ask(int fd, const struct question *question)
     return status;
 }
 
+/* Without a state folder that it can write no agent starts. */
+static void tell_state_folder(const char *folder)
+{
+    struct buf why;
+    buf_init(&why, ERRORS_MAX);
+    int err = faccessat(AT_FDCWD, folder, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+    if (err < 0 && access_why_tell(folder, ACCESS_WRITE, err, &why) == 0)
+        fprintf(stderr, "an agent cannot start: offsets cannot be saved to %s: %.*s\n", folder, (int)why.len,
+                (const char *)why.ptr);
+    buf_fini(&why);
+}
+
 /* Connects to the agent that the configuration is of. */
 static int connect_configured(const char *path)
 {
@@ -160,9 +174,11 @@ static int connect_configured(const char *path)
     int fd = -ENOENT;
     for (int i = 0; fd < 0 && control_places_get(&config, i, storage); i++)
         fd = connect_to(storage);
-    if (fd < 0)
+    if (fd < 0) {
         fprintf(stderr, "no agent answers at %s: %s\n", control_places_get(&config, 0, storage),
                 strerror(-fd));
+        tell_state_folder(config.state_folder);
+    }
     conf_free(memory);
     return fd;
 }

@@ -16,8 +16,9 @@
 
 enum {
     MAX_PREFIX = 400,
-    MAX_SUFFIX = 64
-}; /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
+    MAX_SUFFIX = 64,
+    COMPARED = 4096, /* bytes at the end of a copy */
+};                   /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
 
 static int open_at(const char *host_root, const char *folder, const char *name, bool zipped)
 {
@@ -104,7 +105,7 @@ int tail_file_open(const char *folder, const char *name, bool zipped, const char
     }
     file->fd = fd;
     file->host_root = host_root;
-    file->zipped = file->inflate = zipped;
+    file->zipped = file->inflate = file->by_head = zipped;
     int err = init(file, name);
     if (err < 0) {
         tail_file_free(file);
@@ -119,6 +120,7 @@ void tail_file_free(struct tail_file *file)
     if (!file)
         return;
     tail_file_close(file);
+    tail_file_free(file->former);
     free(file->identity);
     free(file->name);
     free(file);
@@ -228,8 +230,60 @@ int tail_file_check(struct tail_file *file)
     return file->inflate ? 0 : check_head(file);
 }
 
+/* NULL when memory is out: then a copy is read as a file of its own. */
+static struct tail_file *keep_former(struct tail_file *file)
+{
+    struct tail_file *former = malloc(sizeof *former);
+    if (!former)
+        return NULL;
+    *former = *file;
+    former->name = NULL;
+    former->former = NULL;
+    former->gunzip = NULL;
+    former->fd = -1;
+    file->identity = NULL;
+    return former;
+}
+
+bool tail_file_holds(const struct tail_file *file, const struct tail_file *other)
+{
+    uint8_t here[COMPARED], there[COMPARED];
+    bool begins_so = other->head_len > 0 && other->head_len <= file->head_len &&
+                     memcmp(other->head, file->head, other->head_len) == 0;
+    if (!begins_so || other->size > file->size)
+        return false;
+    uint64_t from = other->size > COMPARED ? other->size - COMPARED : 0;
+    ssize_t n = pread(file->fd, here, COMPARED, (off_t)from);
+    ssize_t m = pread(other->fd, there, COMPARED, (off_t)from);
+    return m > 0 && n >= m && memcmp(here, there, (size_t)m) == 0;
+}
+
+bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
+{
+    struct tail_file *former = file->former;
+    if (!former || !tail_file_is_same_head(former, copy) || copy->size < former->pos)
+        return false;
+    copy->identity = former->identity;
+    former->identity = NULL;
+    copy->by_head = true;
+    copy->format = former->format;
+    copy->pos = former->pos;
+    copy->told_base = former->told_base;
+    memcpy(copy->open_at, former->open_at, sizeof copy->open_at);
+    memcpy(copy->join_at, former->join_at, sizeof copy->join_at);
+    memcpy(copy->skip, former->skip, sizeof copy->skip);
+    memcpy(copy->told, former->told, sizeof copy->told);
+    tail_file_free(former);
+    file->former = NULL;
+    return true;
+}
+
 void tail_file_restart(struct tail_file *file)
 {
+    if (file->identity) {
+        tail_file_free(file->former);
+        file->former = keep_former(file);
+    }
     free(file->identity);
     file->identity = NULL;
     file->head_len = 0;

@@ -6,6 +6,8 @@
  * kubelet's node gives an inode number to another log within seconds, so the first bytes decide. Names are
  * escaped (%XX); a prefix that is too long is shortened to a hash. A file that is compressed becomes another
  * one, so it is recognised by its name before .gz or by its stream and the first bytes that it unpacks to.
+ * So is a copy (copytruncate): it takes the identity and the positions of the file that it is of, which
+ * begins anew when it is truncated.
  *
  * Positions: pos is how far the file was read. base is where every stream is complete: it lies before the
  * first byte of an open line (a CRI P part without its F, a record that may go on with the next line). A
@@ -38,9 +40,10 @@ struct tail_file {
     bool linked;            /* was in the folder at the last scan */
     bool zipped;            /* its name has .gz behind it by now */
     int fd;                 /* -1: closed, everything of it is committed */
-    bool inflate;           /* fd is of a gzip file; positions count what it unpacks to */
-    struct gunzip *gunzip;  /* owned; NULL: not being read */
-    unsigned *gunzips;      /* borrowed; how many files have a gunzip */
+    bool by_head; /* a copy or a gzip file: its first bytes tell whose the identity is, not its inode */
+    bool inflate; /* fd is of a gzip file; positions count what it unpacks to */
+    struct gunzip *gunzip; /* owned; NULL: not being read */
+    unsigned *gunzips;     /* borrowed; how many files have a gunzip */
     dev_t device;
     ino_t inode;
     uint8_t head[TAIL_HEAD];
@@ -56,9 +59,10 @@ struct tail_file {
     uint64_t skip[CRI_STREAMS]; /* lines of the stream before it were sent already */
     uint64_t told_base;         /* base and ahead, as sealed last */
     uint64_t told[CRI_STREAMS];
-    int error;               /* of the last look or read: a negative errno, or 0 */
-    const char *host_root;   /* borrowed */
-    double bytes_per_second; /* it was read at lately */
+    struct tail_file *former; /* owned; without a descriptor: what it was before it was truncated */
+    int error;                /* of the last look or read: a negative errno, or 0 */
+    const char *host_root;    /* borrowed */
+    double bytes_per_second;  /* it was read at lately */
     uint64_t rated_pos;
     uint64_t lines; /* sealed from it in the batch being built */
     struct log_tally tally;
@@ -99,8 +103,17 @@ int tail_file_look(struct tail_file *file, int64_t now_ns);
  * TAIL_HEAD. 0; -ESTALE; else -errno. Called after every read, so that what was read is of this file. */
 int tail_file_check(struct tail_file *file);
 
-/* tail_file_restart: forgets everything but the descriptor: what is there now is another file. */
+/* tail_file_restart: forgets everything but the descriptor: what is there now is another file. What it was is
+ * kept for a copy of it that turns up later. */
 void tail_file_restart(struct tail_file *file);
+
+/* tail_file_holds: whether the other one's bytes are this one's (of long ones the first and the last are
+ * looked at). */
+bool tail_file_holds(const struct tail_file *file, const struct tail_file *other);
+
+/* tail_file_succeed: the copy goes on where the file was when it was truncated, if it was one that began as
+ * the copy does. False: it was not. */
+bool tail_file_succeed(struct tail_file *copy, struct tail_file *file);
 
 /* tail_file_identify: gives the file its identity. stream: what its path tells, as in the head comment; not
  * escaped. 0 or -ENOMEM. */

@@ -76,6 +76,11 @@ static struct tail_file *find_file(struct tail_log *log, const char *name, const
     return NULL;
 }
 
+static bool is_rotated(const struct tail_log *log, const char *name)
+{
+    return strcmp(name, log->live_name) != 0;
+}
+
 struct adoption {
     struct tail_file *file;
     char numbers[40];          /* what its key has between the names and the fingerprint */
@@ -86,7 +91,7 @@ struct adoption {
 
 static bool is_of(const struct adoption *a, const char *text, struct tail_key *key)
 {
-    if (!a->file->inflate)
+    if (!a->file->by_head)
         return strstr(text, a->numbers) && tail_file_parse_key(text, key) == 0 &&
                tail_file_matches(a->file, key);
     return strncmp(text, a->prefix, strlen(a->prefix)) == 0 && tail_file_parse_key(text, key) == 0 &&
@@ -104,14 +109,17 @@ static void consider(void *ctx, struct offset *at)
 }
 
 /* The key that the offsets have for the file; NULL: none. */
-static const char *find_key(struct tail_set *set, const char *stream, struct tail_file *file)
+static const char *find_key(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
     struct adoption a = {.file = file};
-    if (file->inflate)
-        tail_file_prefix(stream, a.prefix);
+    tail_file_prefix(log->name, a.prefix);
     snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
              (uint64_t)file->inode);
     offsets_each(set->options->offsets, consider, &a);
+    if (!a.key && !file->by_head && !log->plain && is_rotated(log, file->name)) {
+        file->by_head = true; /* it may be a copy, made while nobody looked */
+        offsets_each(set->options->offsets, consider, &a);
+    }
     return a.key;
 }
 
@@ -119,7 +127,7 @@ static const char *find_key(struct tail_set *set, const char *stream, struct tai
  * they have none. */
 static bool recognise(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
-    const char *key = find_key(set, log->name, file);
+    const char *key = find_key(set, log, file);
     if (key && tail_file_adopt(file, key) == 0)
         tail_file_reset(file, set->options->offsets);
     return key != NULL;
@@ -174,13 +182,49 @@ static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, c
     return NULL;
 }
 
+static bool is_in_offsets(const struct tail_set *set, struct tail_file *file)
+{
+    struct adoption a = {.file = file};
+    snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
+             (uint64_t)file->inode);
+    offsets_each(set->options->offsets, consider, &a);
+    return a.key != NULL;
+}
+
+/* A rotated file that nobody knows may be a copy of the live one, which will be truncated (copytruncate).
+ * True: as long as it is not, there is nothing in the copy that is not read there. */
+static bool is_spare_copy(const struct tail_log *log, const struct tail_file *file)
+{
+    for (struct tail_file *f = log->files; f; f = f->next)
+        if (f->fd >= 0 && !f->inflate && !is_rotated(log, f->name) && tail_file_look(f, f->changed_ns) == 0 &&
+            tail_file_check(f) == 0 && tail_file_holds(f, file))
+            return true;
+    return false;
+}
+
+/* The same when it is truncated by now: the copy goes on where the live one was. */
+static bool succeed(struct tail_log *log, struct tail_file *file)
+{
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        bool is_live = f->fd >= 0 && !f->inflate && f->identity && !is_rotated(log, f->name);
+        if (is_live && tail_file_is_same_head(f, file) &&
+            (tail_file_look(f, f->changed_ns) == -ESTALE || tail_file_check(f) == -ESTALE))
+            tail_file_restart(f);
+        if (tail_file_succeed(file, f))
+            return true;
+    }
+    return false;
+}
+
 static struct tail_file *take_file(struct tail_set *set, struct tail_log *log, struct tail_file *file)
 {
     struct tail_file *added = file;
     set->open_files++;
     bool is_first = !set->settled && set->options->from_ns != TAIL_START_ALL;
     bool is_other = is_first && !log->started && is_known_log(set, log);
-    if (!recognise(set, log, file) && is_first && !is_other) {
+    bool is_copy = !file->inflate && is_rotated(log, file->name) && !is_in_offsets(set, file);
+    bool is_known = (is_copy && succeed(log, file)) || recognise(set, log, file);
+    if (!is_known && is_first && !is_other) {
         start_file(set, log, file);
         log->started = true;
     }
@@ -193,7 +237,8 @@ static struct tail_file *add_file(struct tail_set *set, struct tail_log *log, co
     struct tail_file *file = open_file(set, log, name, false);
     if (!file)
         return NULL;
-    if (file->inode != inode) { /* renamed meanwhile: its folder's change will be told */
+    bool is_other = file->inode != inode; /* renamed meanwhile: its folder's change will be told */
+    if (is_other || (is_rotated(log, name) && !is_in_offsets(set, file) && is_spare_copy(log, file))) {
         tail_file_free(file);
         return NULL;
     }
@@ -270,7 +315,7 @@ bool tail_set_knows(struct tail_set *set, struct tail_owner *owner, const char *
 {
     struct tail_log *log = get_log(set, owner, 0);
     struct tail_file *file = log ? open_file(set, log, name, zipped) : NULL;
-    bool known = file && find_key(set, log->name, file);
+    bool known = file && find_key(set, log, file);
     tail_file_free(file);
     return known;
 }
@@ -363,15 +408,19 @@ static bool is_packed(const struct tail_log *log, const struct tail_file *file, 
 struct tail_file *tail_set_find(const struct tail_set *set, const struct tail_key *key,
                                 struct tail_log **ret_log)
 {
+    struct tail_file *found = NULL;
     for (size_t i = 0; i < set->count; i++) {
         for (struct tail_file *f = set->logs[i]->files; f; f = f->next) {
-            if (!tail_file_matches(f, key) && !(f->inflate && is_packed(set->logs[i], f, key)))
+            bool is_it = (!f->by_head || !f->identity) && !f->inflate && tail_file_matches(f, key);
+            if (!is_it && (found || !f->by_head || !is_packed(set->logs[i], f, key)))
                 continue;
             *ret_log = set->logs[i];
-            return f;
+            found = f;
+            if (is_it)
+                return f;
         }
     }
-    return NULL;
+    return found;
 }
 
 void tail_set_fini(struct tail_set *set)
