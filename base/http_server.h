@@ -64,6 +64,10 @@ int http_server_port(const struct http_server *server);
 /* http_server_stop: stops accepting; idle connections close, the others after their answer. */
 void http_server_stop(struct http_server *server);
 
+/* http_server_is_quiet: no connection is in the middle of a request or its answer; after http_server_stop
+ * none will be any more. */
+bool http_server_is_quiet(const struct http_server *server);
+
 /* http_server_close: closes everything and frees the server (asynchronously, on the loop). All its requests
  * are invalid from here on; neither a route nor on_gone is called any more. NULL is fine. */
 void http_server_close(struct http_server *server);

@@ -32,6 +32,11 @@ struct otlp_receiver {
     struct http_server *http, *grpc; /* owned; grpc may be NULL */
     uv_timer_t timer;                /* the earliest deadline */
     struct buf labels;               /* options.labels as resource attributes */
+    uv_timer_t quiet_timer;          /* stopped: looks whether all requests are answered */
+    int64_t quiet_until_ms;          /* of uv_now */
+    void (*quiet)(void *ctx);
+    void *quiet_ctx;
+    int handles_open;
     struct otlp_lane lanes[TELEMETRY_COUNT];
     size_t held_bytes; /* of all lanes */
 };

@@ -9,7 +9,7 @@
 #include "base/otlp_json.h"
 #include "base/otlp_lane.h"
 
-enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64, MOST_SHRINKING = 8 };
+enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64, MOST_SHRINKING = 8, QUIET_LOOK_MS = 10 };
 
 /* Deadlines */
 
@@ -287,11 +287,26 @@ int otlp_receiver_grpc_port(const struct otlp_receiver *receiver)
     return receiver->grpc ? http_server_port(receiver->grpc) : 0;
 }
 
-void otlp_receiver_stop(struct otlp_receiver *receiver)
+static void look_whether_quiet(uv_timer_t *timer)
+{
+    struct otlp_receiver *receiver = timer->data;
+    bool is_quiet =
+        http_server_is_quiet(receiver->http) && (!receiver->grpc || http_server_is_quiet(receiver->grpc));
+    if (!is_quiet && (int64_t)uv_now(receiver->loop) < receiver->quiet_until_ms)
+        return;
+    uv_timer_stop(timer);
+    receiver->quiet(receiver->quiet_ctx);
+}
+
+void otlp_receiver_stop(struct otlp_receiver *receiver, int64_t most_ms, void (*quiet)(void *ctx), void *ctx)
 {
     http_server_stop(receiver->http);
     if (receiver->grpc)
         http_server_stop(receiver->grpc);
+    receiver->quiet = quiet;
+    receiver->quiet_ctx = ctx;
+    receiver->quiet_until_ms = (int64_t)uv_now(receiver->loop) + most_ms;
+    uv_timer_start(&receiver->quiet_timer, look_whether_quiet, 0, QUIET_LOOK_MS);
 }
 
 static int encode_labels(const struct conf_map *labels, struct buf *out)
@@ -347,7 +362,9 @@ int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
         return err;
     }
     uv_timer_init(loop, &receiver->timer);
-    receiver->timer.data = receiver;
+    uv_timer_init(loop, &receiver->quiet_timer);
+    receiver->timer.data = receiver->quiet_timer.data = receiver;
+    receiver->handles_open = 2;
     *ret_receiver = receiver;
     return 0;
 }
@@ -355,6 +372,8 @@ int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct otlp_receiver *receiver = handle->data;
+    if (--receiver->handles_open)
+        return;
     buf_fini(&receiver->labels);
     free(receiver);
 }
@@ -368,4 +387,5 @@ void otlp_receiver_close(struct otlp_receiver *receiver)
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         otlp_lane_free(&receiver->lanes[i]);
     uv_close((uv_handle_t *)&receiver->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&receiver->quiet_timer, on_timer_closed);
 }
