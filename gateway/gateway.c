@@ -141,7 +141,8 @@ static int start_control(struct gateway *gw)
     if (err == 0)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
-        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, gw->receive, gw->replicas, &gw->refused);
+        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, gw->receive, gw->replicas,
+                          &gw->refused);
     if (err == 0)
         err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;

@@ -71,6 +71,7 @@ struct handover {
     uint64_t rows, skipped;
     void (*done)(void *ctx, uint64_t rows_left);
     void *ctx;
+    bool has_forgotten; /* where some origin's rows went: memory was out */
     bool is_closed;
 };
 
@@ -98,8 +99,10 @@ static void note_went(struct run *run)
         return;
     }
     went = calloc(1, sizeof *went);
-    if (!went)
-        return; /* told as "none held": its agent reads its logs again, nothing is lost */
+    if (!went) {
+        run->handover->has_forgotten = true;
+        return;
+    }
     went->signal = run->signal;
     memcpy(went->buffer_id, run->buffer_id, sizeof went->buffer_id);
     memcpy(went->origin, run->row.origin, sizeof went->origin);
@@ -110,8 +113,9 @@ static void note_went(struct run *run)
 
 const char *handover_went(void *handover, const char *origin, enum telemetry signal)
 {
+    const struct handover *h = handover;
     const struct went *went = find_went(handover, origin, signal);
-    return went ? went->buffer_id : "";
+    return went ? went->buffer_id : h->has_forgotten ? "several" : "";
 }
 
 /* ---- the other gateways */
