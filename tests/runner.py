@@ -3,6 +3,7 @@
 Steps: unit (preset dev), style, asan, tsan, e2e. The peers of the end-to-end tests are built beside the other steps.
 An end-to-end test is an executable file directly in tests/e2e; lines at its top tell how it is run:
     # needs: loki jaeger prometheus3 node_exporter js python    peers of tests/peers, or commands; what is missing skips the test
+    # needs: root                          network namespaces, small volumes
     # needs: cluster                       the Kubernetes of tests/cluster, only where it is built already
     # timeout: 120                         seconds, 300 by default (three times as many with sanitizers)
     # sanitizers: yes                      run again with the programs built with sanitizers
@@ -28,6 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 PEERS = os.path.join(ROOT, "tests", "peers")
 E2E = os.path.join(ROOT, "tests", "e2e")
+ROOT_USER = "root"
 CLUSTER = "cluster"  # built by hand, tests/cluster/build: that takes longer than all the tests
 PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js", "python")
 SANITIZED = ("asan", "tsan")
@@ -215,6 +217,8 @@ def e2e_tests(patterns):
 def is_there(need):
     if need == CLUSTER:
         return subprocess.run([os.path.join(ROOT, "tests", "cluster", "ready")], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    if need == ROOT_USER:
+        return os.geteuid() == 0
     if need in PEER_NAMES:
         return subprocess.run([os.path.join(PEERS, "path"), need], stdout=subprocess.DEVNULL, check=False).returncode == 0
     return shutil.which(need) is not None

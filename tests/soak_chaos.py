@@ -59,6 +59,7 @@ class Page:
                 pass
 
         self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.server.handle_error = lambda *_: None  # a scraper that left
         self.address = f"{address}:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -246,9 +247,12 @@ def missing_lines(loki, logs):
 
 
 def missing_samples(prometheus, page, agents, ends):
-    """(lost, in memory at a kill): scrapes of which Prometheus has no sample, by agent."""
+    """(lost, in memory at a kill): scrapes of which Prometheus has no sample, by agent. A page that was served but not read in
+    time (an agent that was stopped) is no scrape: `up` was 0 then."""
     lost, held = [], 0
     have = {}
+    failed = [[t / 1000 for points in prom_samples(prometheus, f'up{{instance="agent-{i}"}}').values() for t, v in points if v == 0]
+              for i in range(len(agents))]
     for labels, points in prom_samples(prometheus, "ticks_total").items():
         labels = dict(labels)
         have.setdefault((labels["instance"], labels["k"]), set()).update(v for _, v in points)
@@ -258,8 +262,11 @@ def missing_samples(prometheus, page, agents, ends):
         for n in range(1, ends[i] + 1):
             gone = SERIES - sum(n in by_agent[i].get(str(k), ()) for k in range(SERIES))
             near = any(page.served[i][n] - 0.5 <= kill <= page.served[i][n] + 4 for kill in agent.kills)
+            late = gone == SERIES and any(abs(t - page.served[i][n]) <= 1 for t in failed[i])
             if gone and near:
                 held += gone
+            elif late:
+                continue
             elif gone:
                 lost += [(i, n)] * gone
     return lost, held
