@@ -34,7 +34,7 @@ struct logs {
     uv_timer_t tick, retry;
     unsigned ticks;
     int64_t wait_until_ns; /* for what pods are like; monotonic; 0: it is known, or was waited for */
-    struct stats_cell *files, *queued, *rewinds, *gone;
+    struct stats_cell *offsets_written, *files, *queued, *rewinds, *gone;
     int save_error; /* last one told in the log */
     int closing;
 };
@@ -165,6 +165,7 @@ static void on_tick(uv_timer_t *timer)
     struct logs *l = timer->data;
     note_files(l, ++l->ticks % SWEEP_TICKS == 0);
     offsets_store_tick(l->store);
+    stats_set(l->offsets_written, (int64_t)offsets_store_written(l->store));
     tell_save_error(l);
     logs_seal_rest(&l->seal);
 }
@@ -253,6 +254,7 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     l->gone = stats_cell(stats, AGENT_DROPPED_RECORDS, "logs", "gone_before_resend");
     l->files = stats_cell(stats, AGENT_LOG_FILES);
     l->queued = stats_cell(stats, AGENT_QUEUE_BYTES, "logs");
+    l->offsets_written = stats_cell(stats, AGENT_OFFSETS_WRITTEN);
     l->rewinds = stats_cell(stats, AGENT_LOG_REWINDS);
     int err = log_policy_init(&l->policy, config, stats);
     if (err == 0)

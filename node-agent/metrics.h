@@ -38,6 +38,8 @@
     X(LOG_FILES, "tributary_agent_log_files", STATS_GAUGE, 1, "Log files known.")                            \
     X(LOG_READ_BYTES, "tributary_agent_log_read_bytes_total", STATS_COUNTER, 1,                              \
       "Bytes read from log files.")                                                                          \
+    X(OFFSETS_WRITTEN, "tributary_agent_offsets_written_bytes_total", STATS_COUNTER, 1,                      \
+      "Bytes written for the offsets of log files.")                                                         \
     X(LOG_REWINDS, "tributary_agent_log_rewinds_total", STATS_COUNTER, 1,                                    \
       "Times the logs were read again from the last line delivered.")                                        \
     X(LOG_TRUNCATED, "tributary_agent_log_truncated_lines_total", STATS_COUNTER, 1,                          \
