@@ -65,7 +65,7 @@ struct tasks {
 static int count_thread(void *ctx, const char *folder, const char *number)
 {
     struct tasks *tasks = ctx;
-    char path[PATH_BYTES], state = tasks->state;
+    char path[PATH_BYTES + 8], state = tasks->state;
     uint64_t threads;
     int err = 0;
     if (strcmp(number, tasks->pid) != 0) {
