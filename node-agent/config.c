@@ -206,6 +206,19 @@ static const struct conf_option queue_options[] = {
     {0},
 };
 
+static const struct conf_option spool_options[] = {
+    {"path", CONF_STRING, AT(spool.path) - AT(spool), "", .form = "^(/.*)?$",
+     .example = "/var/lib/tributary-agent/spool",
+     .help =
+         "Folder for samples and OTLP that no gateway takes at the moment; \"\": they wait in memory only. "
+         "OTLP is answered when it is on the disk. Logs of files wait in their files."},
+    {"size", CONF_SIZE, AT(spool.size_bytes) - AT(spool), "1GiB", 16 * MIB, 1024 * GIB,
+     .help =
+         "Bytes on the disk at most: half for metrics, a quarter each for logs and traces of OTLP. Past it "
+         "the oldest samples are dropped and counted, and senders of OTLP are answered 503."},
+    {0},
+};
+
 static const struct conf_option static_config_options[] = {
     {"targets", CONF_STRINGS, offsetof(struct agent_static_config, targets), .form = "^[^/ ]+(:[0-9]{1,5})?$",
      .example = "127.0.0.1:8080", .help = "host:port of each target."},
@@ -256,6 +269,7 @@ const struct conf_option agent_options[] = {
     {"logs", CONF_SECTION, AT(logs), .options = logs_options, .help = "Pod logs."},
     {"otlp", CONF_SECTION, AT(otlp), .options = otlp_options, .help = "OpenTelemetry from applications."},
     {"queue", CONF_SECTION, AT(queue), .options = queue_options, .help = "What may wait in memory."},
+    {"spool", CONF_SECTION, AT(spool), .options = spool_options, .help = "What may wait on the disk."},
     {"scrape_interval", CONF_DURATION, AT(scrape_interval_ms), "60s", SECOND, 24 * HOUR,
      .help = "Time between two scrapes of a target."},
     {"scrape_timeout", CONF_DURATION, AT(scrape_timeout_ms), "10s", 100, HOUR,

@@ -93,6 +93,10 @@ struct agent_config {
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */
     } queue;
+    struct {
+        const char *path; /* "": no spool */
+        int64_t size_bytes;
+    } spool;
     int64_t scrape_interval_ms, scrape_timeout_ms;
     struct conf_list scrape_configs; /* of struct agent_scrape_config */
 };

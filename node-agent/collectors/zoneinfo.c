@@ -130,8 +130,8 @@ static void take_value(struct bytes line, struct zone *zone)
         return;
     }
     for (size_t i = 0; i < ROWS; i++)
-        if (text_is(key, rows[i].key) && text_field(&line, &field) && text_u64(field, &value) == 0) {
-            zone->values[i] = value;
+        if (text_is(key, rows[i].key) && text_field(&line, &field)) {
+            zone->values[i] = text_u64(field, &value) == 0 ? value : 0; /* as node_exporter has it */
             zone->is_known[i] = true;
         }
 }
