@@ -70,7 +70,7 @@ static int start(const struct agent_config *config, void **ret_state)
 
 static void emit_info(struct metric_sink *sink, const struct sysctl *item, struct bytes value, size_t index)
 {
-    char word[WORD_BYTES], number[16];
+    char word[WORD_BYTES], number[24];
     snprintf(number, sizeof number, "%zu", index);
     COLLECTOR_SAMPLE(sink, "node_sysctl_info", METRIC_GAUGE, "sysctl info", 1, "name", item->name, "value",
                      text_copy(value, word, sizeof word), "index", number);
@@ -88,7 +88,7 @@ static const char *key_at(const char *keys, size_t index, int *ret_len)
 static void emit_number(struct metric_sink *sink, const struct sysctl *item, double value, size_t index,
                         size_t count)
 {
-    char name[2 * NAME_BYTES + 32], help[NAME_BYTES + 48], number[16];
+    char name[2 * NAME_BYTES + 32], help[NAME_BYTES + 48], number[24];
     int len;
     snprintf(name, sizeof name, "node_sysctl_%s", item->metric);
     snprintf(help, sizeof help, "sysctl %s", item->name);
