@@ -128,6 +128,13 @@ const char *answer_refusal_headers(int status)
     return NULL;
 }
 
+/* The target, unless the head was refused before its end. */
+static const char *path_of(const struct http_request *c)
+{
+    const struct buf *head = &c->http.head;
+    return head->len && memchr(head->ptr, '\0', head->len) ? (const char *)head->ptr : "";
+}
+
 struct bytes answer_refusal_body(const struct http_request *c, int status, const char *text,
                                  struct buf *storage, const char **ret_content_type)
 {
@@ -135,7 +142,10 @@ struct bytes answer_refusal_body(const struct http_request *c, int status, const
     const char *type = NULL;
     buf_init(storage, REFUSAL_MAX);
     if (server && server->put_refusal)
-        type = server->put_refusal(http1_header(&c->http, "content-type"), status, text, storage);
+        type = server->put_refusal(
+            server->ctx,
+            &(struct http_refusal){path_of(c), http1_header(&c->http, "content-type"), status, text},
+            storage);
     *ret_content_type = type ? type : "text/plain; charset=utf-8";
     return type ? buf_bytes(storage) : bytes_of_string(text);
 }

@@ -107,7 +107,7 @@ void http_server_close(struct http_server *server)
 }
 
 void http_server_on_refusal(struct http_server *server,
-                            const char *(*put)(const char *content_type, int status, const char *text,
+                            const char *(*put)(void *ctx, const struct http_refusal *refusal,
                                                struct buf *body))
 {
     server->put_refusal = put;

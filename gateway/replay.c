@@ -62,6 +62,7 @@ static const char *take_rate(struct http_request *request, struct replay_work *w
     const char *value = http_request_param(request, "rate", text, sizeof text);
     if (!value)
         return NULL;
+    work->has_rate = true;
     work->rate = strtoll(value, &end, 10);
     return *end || end == value || work->rate < 0 ? "rate: bytes a second\n" : NULL;
 }
@@ -128,7 +129,10 @@ static void serve(struct http_request *request, void *ctx)
         free(work);
         return;
     }
+    if (!work->has_rate)
+        work->rate = work->config->replay_rate_bytes;
     work->limit_bytes = backend_limit_of(work->config, work->signal);
+    work->formats = backend_formats_of(work->config, work->signal);
     buf_init(&work->block, MOST_MESSAGE);
     buf_init(&work->raw, MOST_MESSAGE);
     buf_init(&work->message, MOST_MESSAGE);

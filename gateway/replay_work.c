@@ -35,7 +35,7 @@ static int next_row(struct replay_work *work, int64_t *after, struct replay_tall
         if (ret_row->id > work->newest)
             return -ENOENT;
         *after = ret_row->id;
-        if (replay_pick_none(&work->ask, ret_row))
+        if (replay_pick_none(&work->ask, ret_row) || !(work->formats >> ret_row->format & 1))
             continue;
         if (ret_row->id <= work->cursors[ret_row->slot])
             return 0;
@@ -44,26 +44,50 @@ static int next_row(struct replay_work *work, int64_t *after, struct replay_tall
     return -EAGAIN;
 }
 
-/* The raw message of a row. -EBADMSG damaged, -ENOENT gone. */
-static int open_row(struct replay_work *work, const struct buffer_row *row)
+static bool is_translated(const struct replay_work *work, const struct buffer_row *row)
+{
+    return translate_is_needed(work->repost.kind, row->format);
+}
+
+/* What applications sent is translated before its records are looked at, as fan-out does it; what cannot be
+ * (deltas among it: what they were cumulated to is not kept) is left out. */
+static int translate_row(struct replay_work *work, const struct buffer_row *row, struct replay_tally *tally,
+                         struct bytes *ret_raw)
+{
+    struct translate *t = &work->repost.translate;
+    int err = translate_run(t, row->format, *ret_raw, 0, row->committed_at_ns);
+    if (err < 0)
+        return err == -ENOMEM ? err : -EBADMSG;
+    tally->untranslated += t->result.refused;
+    work->format = t->result.format;
+    *ret_raw = buf_bytes(&t->result.message);
+    return 0;
+}
+
+/* The raw message of a row and its format; borrowed. -EBADMSG damaged, -ENOENT gone. */
+static int open_row(struct replay_work *work, const struct buffer_row *row, struct replay_tally *tally,
+                    struct bytes *ret_raw)
 {
     buf_clear(&work->block);
     buf_clear(&work->raw);
     int err = buffer_reader_payload(work->reader, row->id, &work->block);
-    return err < 0 ? err : snap_uncompress(buf_bytes(&work->block), &work->raw);
+    if (err == 0)
+        err = snap_uncompress(buf_bytes(&work->block), &work->raw);
+    *ret_raw = buf_bytes(&work->raw);
+    work->format = row->format;
+    return err == 0 && is_translated(work, row) ? translate_row(work, row, tally, ret_raw) : err;
 }
 
 /* What is asked for of an open row is appended to out (NULL: only counted). */
-static int pick_row(struct replay_work *work, const struct buffer_row *row, struct replay_tally *tally,
-                    struct buf *out)
+static int pick_row(struct replay_work *work, const struct buffer_row *row, struct bytes raw,
+                    struct replay_tally *tally, struct buf *out)
 {
-    struct bytes raw = buf_bytes(&work->raw);
     struct replay_picked picked;
-    if (replay_pick_all(&work->ask, row)) {
+    if (replay_pick_all(&work->ask, row) && !is_translated(work, row)) {
         tally->records += row->records;
         return out ? buf_append(out, raw.ptr, raw.len) : 0;
     }
-    int err = replay_pick(&work->ask, row->format, raw, &picked);
+    int err = replay_pick(&work->ask, work->format, raw, &picked);
     if (err == -EPROTONOSUPPORT) {
         tally->unread++;
         if (work->ask.match_count)
@@ -77,7 +101,7 @@ static int pick_row(struct replay_work *work, const struct buffer_row *row, stru
     tally->left_out += picked.left_out;
     tally->doubtful += picked.doubtful;
     if (out)
-        err = replay_pick_write(&picked, row->format, raw, out);
+        err = replay_pick_write(&picked, work->format, raw, out);
     replay_picked_fini(&picked);
     return err;
 }
@@ -95,13 +119,14 @@ static int take_row(struct replay_work *work, const struct buffer_row *row, stru
 {
     tally->rows++;
     tally->raw_bytes += row->raw_bytes;
-    if (!out && replay_pick_all(&work->ask, row)) {
+    if (!out && replay_pick_all(&work->ask, row) && !is_translated(work, row)) {
         tally->records += row->records;
         return 0;
     }
-    int err = open_row(work, row);
+    struct bytes raw;
+    int err = open_row(work, row, tally, &raw);
     if (err == 0)
-        err = pick_row(work, row, tally, out);
+        err = pick_row(work, row, raw, tally, out);
     return lose_row(tally, err);
 }
 
@@ -117,7 +142,8 @@ static int begin(struct replay_work *work, struct buf *out)
     if (err == 0)
         err = buffer_reader_replay(work->reader, work->plan, &work->earlier);
     if (err == 0 || err == -ENOENT)
-        err = repost_init(&work->repost, work->config, backend_kind_of(work->config, work->signal));
+        err = repost_init(&work->repost, work->config, backend_kind_of(work->config, work->signal),
+                          work->signal);
     work->has_repost = work->repost.sender;
     if (err < 0)
         return err;
@@ -152,6 +178,8 @@ static void tell_plan(const struct replay_work *work, struct buf *out)
     if (t->unread)
         buf_printf(out, "%" PRIu64 " batches cannot be looked into and are %s\n", t->unread,
                    work->ask.match_count ? "left out" : "sent whole");
+    if (t->untranslated)
+        buf_printf(out, "left out: %" PRIu64 " records that cannot be translated again\n", t->untranslated);
     if (t->damaged + t->gone)
         buf_printf(out, "damaged: %" PRIu64 " batches, gone meanwhile: %" PRIu64 "\n", t->damaged, t->gone);
 }
@@ -216,7 +244,6 @@ static int gather(struct replay_work *work)
     int err = 0;
     buf_release(&work->message, (size_t)work->limit_bytes);
     work->row_count = 0;
-    uint64_t before = work->sent.records;
     while (work->row_count < JOIN_MAX_ROWS) {
         struct replay_tally seen = work->sent;
         row = &work->rows[work->row_count];
@@ -233,7 +260,7 @@ static int gather(struct replay_work *work)
     }
     if (err == -EAGAIN && work->row_count == 0)
         work->message_after = at; /* a stretch with nothing of the span */
-    work->message_records = work->sent.records - before;
+    work->message_format = work->format;
     work->has_message = work->row_count > 0 || err == -EAGAIN;
     return work->has_message ? 0 : err;
 }
@@ -253,7 +280,7 @@ static int post_message(struct replay_work *work, struct bytes raw, const _Atomi
                         struct sum *sum, struct buf *out)
 {
     struct repost_result result;
-    int err = repost_message(&work->repost, work->rows[0].format, raw, cancelled, &result);
+    int err = repost_message(&work->repost, work->message_format, raw, cancelled, &result);
     if (err == 0) {
         sum->delivered += result.delivered;
         sum->refused += result.refused;

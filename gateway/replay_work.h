@@ -14,6 +14,7 @@ struct replay_tally { /* of rows in the span */
     uint64_t left_out, doubtful; /* records, of those looked into */
     uint64_t undelivered;        /* rows that fan-out still owes the backend */
     uint64_t unread;             /* rows in formats whose records are not read, sent whole or not at all */
+    uint64_t untranslated;       /* records */
     uint64_t gone, damaged;      /* rows */
 };
 
@@ -27,8 +28,10 @@ struct replay_work {
     uint8_t text[REPLAY_MAX_TEXT]; /* what ask's matches point into */
     char plan[REPLAY_MAX_PLAN];    /* what it is remembered under */
     bool is_dry;
+    bool has_rate;
     int64_t rate; /* raw bytes a second; 0: as fast as it goes */
     uint64_t limit_bytes;
+    uint32_t formats; /* that the backend takes, a bit set of enum batch_format */
 
     enum replay_phase phase;
     struct buffer_reader *reader; /* owned */
@@ -40,7 +43,8 @@ struct replay_work {
     struct buffer_replay earlier;          /* the one that this goes on with; row_id 0: none */
     struct buffer_row rows[JOIN_MAX_ROWS]; /* of message */
     size_t row_count;
-    uint64_t message_records;
+    enum batch_format format;         /* of the row opened last, translated */
+    enum batch_format message_format; /* of message */
     struct buf block, raw, message;
     bool has_message; /* it is gathered and not posted yet */
     int64_t message_after;

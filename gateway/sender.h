@@ -1,4 +1,5 @@
-/* sender.h - posts request bodies to one backend: a curl multi handle, keep-alive, HTTP/1.1.
+/* sender.h - posts request bodies to one backend: a curl multi handle, keep-alive, HTTP/1.1; to gRPC backends
+ * calls over one HTTP/2 connection (grpc_connection.h).
  *
  * The body is borrowed until the post is done. An exchange whose request bytes may have left without an
  * answer is told apart from one that surely did not reach the backend: curl's own silent second try on a dead
@@ -8,6 +9,7 @@
 #ifndef GATEWAY_SENDER_H
 #define GATEWAY_SENDER_H
 
+#include "base/batch.h"
 #include "base/buf.h"
 #include "gateway/config.h"
 #include "gateway/verdict.h"
@@ -34,8 +36,9 @@ struct sender_post {
     struct exchange *exchange;                                                  /* the sender's */
 };
 
-/* sender_new: config is borrowed. 0, -ENOMEM, -EINVAL (curl refuses an option: bad URL). */
-int sender_new(const struct gateway_backend_config *config, enum backend_kind kind,
+/* sender_new: config is borrowed; signal names the service of a gRPC backend. 0, -ENOMEM, -EINVAL (curl
+ * refuses an option: bad URL). */
+int sender_new(const struct gateway_backend_config *config, enum backend_kind kind, enum telemetry signal,
                struct sender **ret_sender);
 
 /* sender_free: every post must be done or aborted. NULL is fine. */

@@ -73,9 +73,10 @@ struct agent_config {
         bool enabled;
         const char *root;
         int64_t max_line_bytes, batch_raw_bytes, rescan_ms, stream_rate_bytes;
-        int64_t max_age_ms;    /* 0: any age */
-        const char *read_from; /* tail_start.h */
-        int64_t max_streams;   /* 0: any number */
+        int64_t max_age_ms;       /* 0: any age */
+        const char *read_from;    /* tail_start.h */
+        int64_t max_streams;      /* 0: any number */
+        int64_t metadata_wait_ms; /* for the first assignment; 0: none */
         bool node_label;
         struct conf_strings pod_labels; /* put on streams */
         struct conf_strings metadata;   /* put on lines: loglabels.h */
@@ -92,6 +93,10 @@ struct agent_config {
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */
     } queue;
+    struct {
+        const char *path; /* "": no spool */
+        int64_t size_bytes;
+    } spool;
     int64_t scrape_interval_ms, scrape_timeout_ms;
     struct conf_list scrape_configs; /* of struct agent_scrape_config */
 };

@@ -13,6 +13,7 @@ struct offsets_store {
     char *path;              /* owned */
     uint64_t noted_bytes;    /* committed since the last save */
     size_t last_size;
+    uint64_t written_bytes;
     int64_t last_ns;
     bool changed, hurry;
     int error;
@@ -111,6 +112,7 @@ static int snapshot(struct offsets_store *s, struct buf *text)
 {
     int err = offsets_file_write(s->offsets, text);
     s->last_size = text->len;
+    s->written_bytes += text->len;
     s->last_ns = clock_mono_ns();
     s->noted_bytes = 0;
     s->changed = s->hurry = false;
@@ -138,6 +140,11 @@ int offsets_store_save(struct offsets_store *s)
     buf_fini(&text);
     s->error = err;
     return err;
+}
+
+uint64_t offsets_store_written(const struct offsets_store *s)
+{
+    return s->written_bytes;
 }
 
 int offsets_store_error(const struct offsets_store *s)

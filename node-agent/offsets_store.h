@@ -1,8 +1,8 @@
 /* offsets_store.h - saves the offsets while the agent runs: rarely, in the background, as a whole.
  *
  * Losing the newest offsets costs nothing while their gateway lives (it answers resume with what it
- * committed), so a save waits until log bytes a thousand times its size were committed, but not longer than
- * OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. The file is written on libuv's
+ * committed), so a save waits until log bytes three thousand times its size were committed, but not longer
+ * than OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. The file is written on libuv's
  * threads; one save at a time. Loop thread only.
  */
 #ifndef NODE_AGENT_OFFSETS_STORE_H
@@ -12,7 +12,7 @@
 
 #include "node-agent/offsets_file.h"
 
-enum { OFFSETS_STORE_MOST_MS = 30 * 1000, OFFSETS_STORE_RATIO = 1000 };
+enum { OFFSETS_STORE_MOST_MS = 30 * 1000, OFFSETS_STORE_RATIO = 3000 };
 
 struct offsets_store;
 
@@ -35,6 +35,9 @@ void offsets_store_tick(struct offsets_store *store);
 
 /* offsets_store_save: saves now and waits for it; at exit. 0 or a negative errno. */
 int offsets_store_save(struct offsets_store *store);
+
+/* offsets_store_written: bytes written by all saves. */
+uint64_t offsets_store_written(const struct offsets_store *store);
 
 /* offsets_store_error: the last save's negative errno, or 0. */
 int offsets_store_error(const struct offsets_store *store);

@@ -370,8 +370,10 @@ static void on_tick(uv_timer_t *timer)
 {
     struct ship *ship = timer->data;
     int64_t now = clock_mono_ns();
-    if (!ship->current && now - ship->choosing_since_ns > CONNECT_NS)
+    if (!ship->current && now - ship->choosing_since_ns > CONNECT_NS) {
         routes_open_all(&ship->routes);
+        peers_refresh(ship->peers);
+    }
     struct route *found = ship->current ? NULL : pick(ship);
     if (found)
         move_to(ship, found);
@@ -474,6 +476,21 @@ bool ship_withdraw(struct ship *ship, enum telemetry signal, const struct batch 
     batch_free(lane->batch);
     lane->batch = NULL;
     return true;
+}
+
+int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
+{
+    return lane_stalled_ms(&ship->lanes[signal]);
+}
+
+const struct batch *ship_batch(const struct ship *ship, enum telemetry signal)
+{
+    return ship->lanes[signal].batch;
+}
+
+bool ship_give_up(struct ship *ship, enum telemetry signal, bool only_unsent, struct batch **ret_batch)
+{
+    return lane_give_up(&ship->lanes[signal], only_unsent, ret_batch);
 }
 
 enum ship_state ship_state(const struct ship *ship, enum telemetry signal)

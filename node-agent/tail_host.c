@@ -37,6 +37,7 @@ struct tail_host {
     struct host_folder *folders; /* owned */
     struct host_file *logs;      /* owned */
     bool changed;
+    int64_t start_s; /* wall clock */
     void (*on_round)(void *ctx);
     void *ctx;
 };
@@ -161,12 +162,27 @@ static void take_match(struct tail_host *h, const struct agent_log_files *files,
         add_log(h, folder, slash + 1, &files->labels);
 }
 
+/* New files are heard of where the glob names one folder. */
+static void watch_glob(struct tail_host *h, const char *glob_text)
+{
+    char path[PATH_MAX];
+    const char *slash = strrchr(glob_text, '/');
+    size_t len = slash ? (size_t)(slash - glob_text) : 0, plain = strcspn(glob_text, "*?[\\");
+    if (len == 0 || plain < len || len >= sizeof path)
+        return;
+    snprintf(path, sizeof path, "%.*s", (int)len, glob_text);
+    struct host_folder *folder = get_folder(h, path);
+    if (folder)
+        watch_folder(h, folder);
+}
+
 static void match_globs(struct tail_host *h)
 {
     const struct agent_log_files *files = h->files->items;
     for (size_t i = 0; i < h->files->count; i++) {
         for (size_t k = 0; k < files[i].paths.count; k++) {
             glob_t found;
+            watch_glob(h, files[i].paths.items[k]);
             if (glob(files[i].paths.items[k], GLOB_NOSORT, NULL, &found) == 0)
                 for (size_t m = 0; m < found.gl_pathc; m++)
                     take_match(h, &files[i], found.gl_pathv[m]);
@@ -215,6 +231,12 @@ static size_t list_siblings(const struct host_file *log, struct sibling *sibling
     return count;
 }
 
+/* Whether it was written and rotated while the agent ran, all before its folder was looked at. */
+static bool is_begun_since(const struct tail_host *h, const struct sibling *s)
+{
+    return h->set->settled && (int64_t)s->st.st_mtim.tv_sec >= h->start_s;
+}
+
 /* Those that are followed already, and at the first look those from the one on that was being read. */
 static void see_siblings(struct tail_host *h, struct host_file *log, const struct sibling *siblings,
                          size_t count)
@@ -222,7 +244,8 @@ static void see_siblings(struct tail_host *h, struct host_file *log, const struc
     bool since = false;
     for (size_t i = 0; i < count; i++) {
         const struct sibling *s = &siblings[i];
-        since |= !log->known && tail_set_knows(h->set, &log->owner, s->name, s->zipped);
+        since |=
+            !log->known && (is_begun_since(h, s) || tail_set_knows(h->set, &log->owner, s->name, s->zipped));
         if (!since && !tail_set_follows(h->set, &log->owner, s->name, s->zipped ? NULL : &s->st))
             continue;
         if (s->zipped)
@@ -310,6 +333,7 @@ int tail_host_new(uv_loop_t *loop, const struct conf_list *files, struct tail_se
     if (!h)
         return -ENOMEM;
     *h = (struct tail_host){.files = files, .set = set, .on_round = on_round, .ctx = ctx};
+    h->start_s = clock_wall_ns() / 1000000000;
     int err = tail_watch_new(loop, on_watch, h, &h->watch);
     if (err < 0) {
         free(h);

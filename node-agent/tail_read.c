@@ -147,7 +147,10 @@ static int read_lines(struct tail_reader *r, struct tail_log *log, struct tail_f
     int err = n < 0 ? (int)n : tail_file_check(file);
     if (err < 0)
         return err;
-    err = take_lines(r, log, file, *budget);
+    if (n > 0 && nul_len(r->block.ptr, r->block.ptr + n) == (size_t)n && file->pos + (uint64_t)n < file->size)
+        file->pos += (uint64_t)n; /* a hole that is larger than the block */
+    else
+        err = take_lines(r, log, file, *budget);
     uint64_t taken = file->pos - before;
     *budget -= taken < *budget ? taken : *budget;
     return err;

@@ -198,8 +198,7 @@ static void put_destination(struct bytes address, unsigned bits, char text[ADDRE
     }
     for (size_t i = 0; i < address.len; i++) {
         unsigned kept = bits > 8 * i ? bits - 8 * (unsigned)i : 0;
-        const uint8_t mask = (uint8_t)(kept >= 8 ? 0xffu : 0xff00u >> kept);
-        masked[i] = (uint8_t)(address.ptr[i] & mask);
+        masked[i] = (uint8_t)(kept >= 8 ? address.ptr[i] : address.ptr[i] & (0xff00 >> kept));
     }
     put_address((struct bytes){masked, address.len}, text);
     size_t len = strlen(text);
