@@ -174,6 +174,11 @@ void buffer_change_refusal(struct buffer *buffer, struct buffer_refusal_change *
     buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_REFUSAL, .of.change = change});
 }
 
+void buffer_note_replay(struct buffer *buffer, struct buffer_replay_note *note)
+{
+    buffer_writer_queue(buffer, (struct buffer_work){.kind = BUFFER_WORK_REPLAY, .of.replay = note});
+}
+
 int64_t buffer_newest(const struct buffer *buffer, int slot)
 {
     return atomic_load_explicit(&buffer->published[slot], memory_order_acquire);

@@ -193,6 +193,22 @@ struct buffer_refusal_change {
 };
 void buffer_change_refusal(struct buffer *buffer, struct buffer_refusal_change *change);
 
+/* buffer_note_replay: how far a replay has come. The records that it delivered are counted here and nowhere
+ * else in the ledger. At most BUFFER_MOST_REPLAYS of a backend are remembered; the counts of older ones go
+ * into the next older one's. All pointers are borrowed until the letter is opened. */
+enum { BUFFER_MOST_REPLAYS = 100 };
+struct buffer_replay_note {
+    struct letter letter;
+    struct mailbox *reply_to;
+    const char *backend;
+    const char *plan;            /* which replay: the same text, the same replay */
+    int64_t row_id;              /* all rows up to here are done */
+    uint64_t delivered, refused; /* records since the last note */
+    bool is_done;                /* the next one of this plan begins anew */
+    int error;                   /* out; -ENOENT: no such backend */
+};
+void buffer_note_replay(struct buffer *buffer, struct buffer_replay_note *note);
+
 /* ---- reading */
 
 struct buffer_row {
@@ -250,6 +266,13 @@ int buffer_reader_refusal(struct buffer_reader *reader, const struct buffer_refu
 /* buffer_reader_refusal_payload: appends the raw message. 0, -ENOENT, -EIO, errors of buf_append. */
 int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, struct buf *out);
 
+struct buffer_replay { /* one that was begun and not ended */
+    int64_t row_id, started_ns;
+    uint64_t delivered, refused;
+};
+/* buffer_reader_replay: of the reader's backend. 0, -ENOENT, -EIO. */
+int buffer_reader_replay(struct buffer_reader *reader, const char *plan, struct buffer_replay *ret_replay);
+
 /* buffer_newest: the newest committed row id of a slot (0: none), for lanes that ask whether there is work.
  * Lock-free, any thread. */
 int64_t buffer_newest(const struct buffer *buffer, int slot);
@@ -282,6 +305,7 @@ struct buffer_ledger {
     uint64_t accepted; /* records owed to the backend since the file was made */
     uint64_t by_cause[BUFFER_CAUSES];
     uint64_t buffered; /* counted from the rows, not derived */
+    uint64_t replayed; /* records that replays delivered again; part of no sum */
     int64_t lag_rows, lag_bytes;
     int64_t oldest_committed_ns; /* commit time of the oldest row owed; 0: none */
 };

@@ -31,9 +31,10 @@
       "(?3 IS NULL OR f.origin = ?3) AND (?4 < 0 OR f.cause = ?4) AND (?5 = 0 OR f.id = ?5) "                \
       "ORDER BY f.id LIMIT 1")                                                                               \
     X(REFUSED_PAYLOAD, "SELECT payload FROM refusal WHERE id = ?1")                                          \
-    X(LEDGER,                                                                                                \
-      "SELECT accepted, delivered, repeated, refused, overtaken, unresolved, dropped, handed_over FROM "     \
-      "backend WHERE id = ?1")                                                                               \
+    X(LEDGER, "SELECT accepted, delivered, repeated, refused, overtaken, unresolved, dropped, handed_over, " \
+              "(SELECT sum(delivered) FROM replay WHERE backend = ?1) FROM backend WHERE id = ?1")           \
+    X(REPLAY, "SELECT row, started, delivered, refused FROM replay WHERE backend = ?1 AND plan = ?2 AND "    \
+              "NOT is_done")                                                                                 \
     X(BACKLOG,                                                                                               \
       "SELECT sum(r.records), count(*), sum(r.payload_bytes), min(r.committed_at) FROM cursor c CROSS JOIN " \
       "batch r ON r.slot = c.slot AND r.id > c.row WHERE c.backend = ?1 AND (r.owed IS NULL OR "             \
@@ -288,6 +289,21 @@ int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, stru
     return err;
 }
 
+int buffer_reader_replay(struct buffer_reader *reader, const char *plan, struct buffer_replay *ret_replay)
+{
+    sqlite3_stmt *s = bind(reader, REPLAY, "it", reader->backend, plan);
+    enter(reader);
+    int got = buffer_sql_row(s);
+    if (got > 0)
+        *ret_replay = (struct buffer_replay){.row_id = sqlite3_column_int64(s, 0),
+                                             .started_ns = sqlite3_column_int64(s, 1),
+                                             .delivered = (uint64_t)sqlite3_column_int64(s, 2),
+                                             .refused = (uint64_t)sqlite3_column_int64(s, 3)};
+    sqlite3_reset(s);
+    leave(reader);
+    return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
 /* ---- the ledger
  * ----------------------------------------------------------------------------------------------------------
  */
@@ -301,6 +317,7 @@ static int read_counts(struct buffer_reader *reader, struct buffer_ledger *ledge
     ledger->accepted = (uint64_t)sqlite3_column_int64(row, 0);
     for (int cause = 0; cause < BUFFER_CAUSES; cause++)
         ledger->by_cause[cause] = (uint64_t)sqlite3_column_int64(row, 1 + cause);
+    ledger->replayed = (uint64_t)sqlite3_column_int64(row, 1 + BUFFER_CAUSES);
     sqlite3_reset(row);
     return 0;
 }

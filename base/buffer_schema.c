@@ -62,6 +62,16 @@ static const char tables[] =
     "CREATE TABLE milestone(slot INTEGER NOT NULL, row INTEGER NOT NULL, at INTEGER NOT NULL,"
     " PRIMARY KEY(slot, row)) WITHOUT ROWID;";
 
+/* What came after the first files of this version were made; readers of those do not look for it. */
+static const char additions[] =
+    "CREATE TABLE IF NOT EXISTS replay(id INTEGER PRIMARY KEY, backend INTEGER NOT NULL, plan TEXT NOT NULL,"
+    " row INTEGER NOT NULL, delivered INTEGER NOT NULL, refused INTEGER NOT NULL, is_done INTEGER NOT NULL,"
+    " started INTEGER NOT NULL, touched INTEGER NOT NULL);"
+    "CREATE VIEW IF NOT EXISTS replays AS SELECT b.name AS backend, p.plan, p.row AS row_id, p.delivered,"
+    " p.refused, p.is_done, strftime('%Y-%m-%dT%H:%M:%fZ', p.started / 1e9, 'unixepoch') AS started_at,"
+    " strftime('%Y-%m-%dT%H:%M:%fZ', p.touched / 1e9, 'unixepoch') AS touched_at"
+    " FROM replay p JOIN backend b ON b.id = p.backend;";
+
 #define ISO(column) "strftime('%Y-%m-%dT%H:%M:%fZ', " column " / 1e9, 'unixepoch')"
 #define HEAD                                                                                                 \
     "r.id AS row_id, r.slot, r.origin, printf('%016x', r.boot_id) AS boot, r.seq, r.format, r.records, "     \
@@ -216,6 +226,8 @@ static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
     err = buffer_sql_exec(db, pragmas);
     if (err == 0)
         err = check(db, ret_version);
+    if (err == 0)
+        err = buffer_sql_exec(db, additions);
     if (err < 0) {
         sqlite3_close(db);
         return err;

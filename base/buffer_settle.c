@@ -151,3 +151,39 @@ int buffer_settle_refusal(struct buffer *buffer, const struct buffer_refusal_cha
     }
     return err;
 }
+
+/* ---- replays */
+
+/* The oldest goes when there are too many; what it delivered stays counted. */
+static int forget_oldest_replay(struct buffer *buffer, const struct buffer_backend *backend)
+{
+    sqlite3_stmt *oldest =
+        buffer_store_bind(buffer, OLDEST_REPLAY, "ii", backend->id, (int64_t)BUFFER_MOST_REPLAYS);
+    int got = buffer_sql_row(oldest);
+    if (got <= 0)
+        return got;
+    int64_t id = sqlite3_column_int64(oldest, 0), delivered = sqlite3_column_int64(oldest, 1);
+    sqlite3_reset(oldest);
+    int err = buffer_sql_run(buffer_store_bind(buffer, REMOVE_REPLAY, "i", id));
+    return err < 0 ? err
+                   : buffer_sql_run(buffer_store_bind(buffer, INHERIT_REPLAY, "ii", backend->id, delivered));
+}
+
+int buffer_settle_replay(struct buffer *buffer, const struct buffer_replay_note *note)
+{
+    struct buffer_backend *backend = buffer_backends_find(buffer, note->backend);
+    int64_t changed;
+    if (!backend)
+        return -ENOENT;
+    int err = buffer_sql_run(buffer_store_bind(buffer, SET_REPLAY, "itiiiii", backend->id, note->plan,
+                                               note->row_id, (int64_t)note->delivered, (int64_t)note->refused,
+                                               (int64_t)note->is_done, buffer->now_ns));
+    if (err == 0)
+        err = buffer_sql_number(buffer_store_bind(buffer, CHANGED, ""), 0, &changed);
+    if (err < 0 || changed)
+        return err;
+    err = buffer_sql_run(buffer_store_bind(buffer, ADD_REPLAY, "itiiiii", backend->id, note->plan,
+                                           note->row_id, (int64_t)note->delivered, (int64_t)note->refused,
+                                           (int64_t)note->is_done, buffer->now_ns));
+    return err < 0 ? err : forget_oldest_replay(buffer, backend);
+}

@@ -90,6 +90,18 @@
     X(LAST_MILESTONE, "SELECT row, at FROM milestone WHERE slot = ?1 ORDER BY row DESC LIMIT 1")             \
     X(RIPE_MILESTONE, "SELECT max(row) FROM milestone WHERE slot = ?1 AND at <= ?2")                         \
     X(REMOVE_MILESTONES, "DELETE FROM milestone WHERE slot = ?1 AND row <= ?2")                              \
+    X(SET_REPLAY,                                                                                            \
+      "UPDATE replay SET row = ?3, delivered = delivered + ?4, refused = refused + ?5, is_done = ?6, "       \
+      "touched = ?7 WHERE backend = ?1 AND plan = ?2 AND NOT is_done")                                       \
+    X(CHANGED, "SELECT changes()")                                                                           \
+    X(ADD_REPLAY, "INSERT INTO replay VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)")                         \
+    X(OLDEST_REPLAY,                                                                                         \
+      "SELECT id, delivered FROM replay WHERE backend = ?1 AND (SELECT count(*) FROM replay WHERE "          \
+      "backend = ?1) > ?2 ORDER BY id LIMIT 1")                                                              \
+    X(REMOVE_REPLAY, "DELETE FROM replay WHERE id = ?1")                                                     \
+    X(INHERIT_REPLAY,                                                                                        \
+      "UPDATE replay SET delivered = delivered + ?2 WHERE id = (SELECT min(id) FROM replay WHERE backend = " \
+      "?1)")                                                                                                 \
     X(VACUUM, "PRAGMA incremental_vacuum(256)")
 
 #define X(id, text) BUFFER_SQL_##id,

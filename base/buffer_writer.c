@@ -36,6 +36,9 @@ static void answer(const struct buffer_work *work)
     case BUFFER_WORK_REFUSAL:
         mailbox_post(work->of.change->reply_to, &work->of.change->letter);
         break;
+    case BUFFER_WORK_REPLAY:
+        mailbox_post(work->of.replay->reply_to, &work->of.replay->letter);
+        break;
     }
 }
 
@@ -56,6 +59,9 @@ static void fail(const struct buffer_work *work, int err)
         break;
     case BUFFER_WORK_REFUSAL:
         work->of.change->error = err;
+        break;
+    case BUFFER_WORK_REPLAY:
+        work->of.replay->error = err;
         break;
     }
 }
@@ -169,6 +175,10 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
     case BUFFER_WORK_REFUSAL:
         err = buffer_settle_refusal(buffer, work->of.change);
         work->of.change->error = err;
+        return err == -ENOENT ? 0 : err;
+    case BUFFER_WORK_REPLAY:
+        err = buffer_settle_replay(buffer, work->of.replay);
+        work->of.replay->error = err;
         return err == -ENOENT ? 0 : err;
     }
     return err;

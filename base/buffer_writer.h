@@ -17,6 +17,7 @@ enum buffer_work_kind {
     BUFFER_WORK_SETTLE,
     BUFFER_WORK_HAND_OVER,
     BUFFER_WORK_REFUSAL,
+    BUFFER_WORK_REPLAY,
 };
 
 struct buffer_work {
@@ -28,6 +29,7 @@ struct buffer_work {
         struct buffer_settlement *settlement;
         struct buffer_handed *handed;
         struct buffer_refusal_change *change;
+        struct buffer_replay_note *replay;
     } of;
 };
 

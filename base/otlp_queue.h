@@ -12,7 +12,7 @@
 struct http_request;
 struct otlp_lane;
 
-enum { OTLP_BATCH_RAW_BYTES = 4 * 1024 * 1024 };
+enum { OTLP_BATCH_RAW_BYTES = 2 * 1024 * 1024 };
 
 /* A request that waits for its commit. Its bytes are given up when it is sealed. */
 struct otlp_waiting {

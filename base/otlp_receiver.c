@@ -291,8 +291,8 @@ static int start_listening(struct otlp_receiver *receiver)
                                  .connections = options->connections,
                                  .age_ms = (int)options->max_connection_age_ms,
                                  .idle_ms = IDLE_MS};
-    /* what is being received beside what waits; always room for one body while it is received as gzip */
-    limits.in_flight_bytes = (queue > body ? queue : body) + body / 4 + 64 * 1024;
+    /* what is being received, beside what waits: always room for one body while it is received as gzip */
+    limits.in_flight_bytes = (queue / 4 > body ? queue / 4 : body) + body / 4 + 64 * 1024;
     int err =
         http_server_new(receiver->loop, options->listen_http, routes, receiver, &limits, &receiver->http);
     if (err < 0)

@@ -1,10 +1,11 @@
 /* blast.c - sealed batches at full speed into a gateway, as many agents would send them: one in flight per
  * origin.
  *
- * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES
+ * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]
  *
  * Each origin resumes first and then sends the same log payload (JSON lines in Loki's push format, RAW_BYTES
- * before compression) under increasing numbers. Prints batches and compressed bytes acknowledged a second and
+ * before compression) under increasing numbers; with `spans` OTLP trace requests of 100 spans each, about 300
+ * bytes a span, as many as fill RAW_BYTES. Prints batches and compressed bytes acknowledged a second and
  * the acknowledgement's p50 and p99.
  */
 #include <errno.h>
@@ -33,6 +34,7 @@ static const char *address;
 static int64_t deadline_ns;
 static struct buf payload;
 static uint64_t raw_bytes, records;
+static bool has_spans;
 
 static void must(int rv, const char *what)
 {
@@ -63,6 +65,80 @@ static void put_line(struct buf *out, uint64_t n)
     pb_put_string(&entry, 2, line);
     pb_put_bytes(out, 2, buf_bytes(&entry));
     buf_fini(&entry);
+}
+
+static uint64_t draw(void)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
+}
+
+static void put_attribute(struct buf *out, uint32_t number, const char *key, const char *text)
+{
+    size_t pair, value;
+    pb_begin(out, number, &pair);
+    pb_put_string(out, 1, key);
+    pb_begin(out, 2, &value);
+    pb_put_string(out, 1, text);
+    pb_end(out, value);
+    pb_end(out, pair);
+}
+
+/* Fields of trace/v1 Span. */
+static void put_span(struct buf *out)
+{
+    uint64_t ids[4] = {draw(), draw(), draw(), draw()};
+    uint64_t start = (uint64_t)clock_wall_ns();
+    char text[64];
+    size_t mark;
+    pb_begin(out, 2, &mark);
+    pb_put_bytes(out, 1, (struct bytes){(uint8_t *)ids, 16});
+    pb_put_bytes(out, 2, (struct bytes){(uint8_t *)&ids[2], 8});
+    pb_put_bytes(out, 4, (struct bytes){(uint8_t *)&ids[3], 8});
+    pb_put_string(out, 5, "GET /api/v1/orders/{id}");
+    pb_put_varint(out, 6, 2);
+    pb_put_fixed64(out, 7, start);
+    pb_put_fixed64(out, 8, start + draw() % 100000000);
+    put_attribute(out, 9, "http.request.method", "GET");
+    put_attribute(out, 9, "http.route", "/api/v1/orders/{id}");
+    snprintf(text, sizeof text, "/api/v1/orders/%llu", (unsigned long long)(draw() % 100000));
+    put_attribute(out, 9, "url.path", text);
+    put_attribute(out, 9, "server.address", "shop.eu-1.example.org");
+    snprintf(text, sizeof text, "10.42.%llu.%llu", (unsigned long long)(draw() % 256),
+             (unsigned long long)(draw() % 256));
+    put_attribute(out, 9, "client.address", text);
+    pb_end(out, mark);
+    records++;
+}
+
+static void put_trace_request(struct buf *out)
+{
+    size_t resource_spans, resource, scope;
+    pb_begin(out, 1, &resource_spans);
+    pb_begin(out, 1, &resource);
+    put_attribute(out, 1, "service.name", "shop");
+    put_attribute(out, 1, "k8s.pod.name", "shop-7d9f");
+    pb_end(out, resource);
+    pb_begin(out, 2, &scope);
+    for (int i = 0; i < 100; i++)
+        put_span(out);
+    pb_end(out, scope);
+    pb_end(out, resource_spans);
+}
+
+static void make_spans(size_t size)
+{
+    struct buf raw;
+    buf_init(&raw, size + (1 << 20));
+    buf_init(&payload, size * 2 + (1 << 20));
+    while (raw.len < size)
+        put_trace_request(&raw);
+    raw_bytes = raw.len;
+    if (snap_compress(buf_bytes(&raw), &payload) < 0)
+        exit(1);
+    buf_fini(&raw);
 }
 
 static void make_payload(size_t size)
@@ -152,8 +228,8 @@ static void *run_sender(void *arg)
     memcpy(copy, payload.ptr, payload.len);
     batch_take_payload(batch, copy, payload.len);
     batch->boot = (struct boot){(uint64_t)clock_wall_ns(), clock_wall_ns()};
-    batch->signal = TELEMETRY_LOGS;
-    batch->format = FORMAT_LOKI_PUSH;
+    batch->signal = has_spans ? TELEMETRY_TRACES : TELEMETRY_LOGS;
+    batch->format = has_spans ? FORMAT_OTLP_TRACES : FORMAT_LOKI_PUSH;
     batch->records = records;
     batch->raw_bytes = raw_bytes;
     resume(ctx, aio, batch);
@@ -199,25 +275,26 @@ static void report(struct sender *senders, int count, double seconds)
     }
     qsort(all, batches, sizeof *all, compare);
     printf("blast batches_per_s=%.1f compressed_mb_per_s=%.1f raw_mb_per_s=%.1f compressed_bytes=%llu "
-           "batches=%llu "
+           "batches=%llu records=%llu "
            "p50_ms=%.2f p99_ms=%.2f\n",
            (double)batches / seconds, (double)bytes / seconds / 1e6,
            (double)batches * (double)raw_bytes / seconds / 1e6, (unsigned long long)bytes,
-           (unsigned long long)batches, batches ? (double)all[batches / 2] / 1e6 : 0,
-           batches ? (double)all[batches * 99 / 100] / 1e6 : 0);
+           (unsigned long long)batches, (unsigned long long)(batches * records),
+           batches ? (double)all[batches / 2] / 1e6 : 0, batches ? (double)all[batches * 99 / 100] / 1e6 : 0);
     free(all);
 }
 
 int main(int argc, char **argv)
 {
     static struct sender senders[MAX_ORIGINS];
-    if (argc != 5) {
-        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]\n");
         return 2;
     }
     int count = atoi(argv[2]);
     double seconds = atof(argv[3]);
-    make_payload((size_t)atol(argv[4]));
+    has_spans = argc == 6;
+    (has_spans ? make_spans : make_payload)((size_t)atol(argv[4]));
     address = argv[1];
     deadline_ns = clock_mono_ns() + (int64_t)(seconds * 1e9);
     for (int i = 0; i < count && i < MAX_ORIGINS; i++) {

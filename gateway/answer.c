@@ -43,7 +43,8 @@ static void show_error(struct lane *lane, const struct verdict_answer *http)
     int len = http->body.len < 200 ? (int)http->body.len : 200;
     while (len > 0 && http->body.ptr[len - 1] == '\n')
         len--;
-    snprintf(text, sizeof text, "HTTP %d %.*s", http->status, len, len ? (const char *)http->body.ptr : "");
+    snprintf(text, sizeof text, "%s %d %.*s", verdict_protocol(lane->host->kind), http->status, len,
+             len ? (const char *)http->body.ptr : "");
     health_set_error(lane->host->health, text);
 }
 
@@ -53,11 +54,13 @@ static void refuse(struct lane *lane, const struct verdict_answer *http)
     size_t before = lane->halving.work_count;
     lane->is_slow = true;
     show_error(lane, http);
-    if (verdict_is_of_backend(http->status)) /* told to drop on client errors: the data is not looked at */
+    if (verdict_is_of_backend(lane->host->kind,
+                              http->status)) /* told to drop on client errors: the data is not looked at */
         err = halving_settle(&lane->halving, PART_DROPPED, http->status, http->body);
     else if (halving_must_count(&lane->halving))
         err = body_count(lane, http->status, http->body);
-    if (err == 0 && lane->halving.work_count == before && !verdict_is_of_backend(http->status))
+    if (err == 0 && lane->halving.work_count == before &&
+        !verdict_is_of_backend(lane->host->kind, http->status))
         err = halving_refuse(&lane->halving, http->status, http->body);
     forget_fails(lane);
     try_next(lane, err);
@@ -128,8 +131,8 @@ static void hold(struct lane *lane, const struct verdict_answer *http, int64_t r
 {
     char error[HEALTH_MAX_ERROR];
     int len = http->body.len < 150 ? (int)http->body.len : 150;
-    snprintf(error, sizeof error, "HTTP %d: the backend does not take requests here: %.*s", http->status, len,
-             len ? (const char *)http->body.ptr : "");
+    snprintf(error, sizeof error, "%s %d: the backend does not take requests here: %.*s",
+             verdict_protocol(lane->host->kind), http->status, len, len ? (const char *)http->body.ptr : "");
     tell_away(lane, error, retry_after_ms);
     lane_wait(lane, 0); /* health says when */
 }

@@ -20,7 +20,7 @@ struct backend {
     struct lane_host host;
     struct health health;
     struct isolation isolation;
-    struct pace pace;
+    struct pace pace, backlog_pace;
     struct translate translate;
     struct slots slots;
     struct mailbox mailbox;
@@ -365,12 +365,12 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
     health_init(&b->health, (uint64_t)clock_mono_ns());
     enum backend_kind kind = backend_kind_of(config, signal);
     pace_init(&b->pace, config->stream_rate_bytes, config->stream_burst_bytes);
+    pace_init(&b->backlog_pace, config->replay_rate_bytes, config->replay_rate_bytes); /* a second at once */
     b->host = (struct lane_host){
         .config = config,
         .signal = signal,
         .kind = kind,
-        .limit_bytes =
-            config->max_request_bytes ? (uint64_t)config->max_request_bytes : default_limit(kind, signal),
+        .limit_bytes = backend_limit_of(config, signal),
         .formats = backend_formats_of(config, signal),
         .formats_elsewhere = formats_elsewhere,
         .translate = &b->translate,
@@ -385,7 +385,7 @@ static int open_parts(struct backend *b)
 {
     int err = translate_init(&b->translate, b->config, b->host.kind);
     if (err == 0)
-        err = sender_new(b->config, b->host.kind, &b->host.sender);
+        err = sender_new(b->config, b->host.kind, b->host.signal, &b->host.sender);
     if (err == 0)
         err = buffer_reader_open(b->host.buffer, b->config->name, &b->host.reader);
     if (err == 0)
@@ -396,6 +396,7 @@ static int open_parts(struct backend *b)
     b->slots.reader = b->host.reader;
     b->slots.isolation = &b->isolation;
     b->slots.pace = b->host.signal == TELEMETRY_LOGS ? &b->pace : NULL;
+    b->slots.backlog_pace = &b->backlog_pace;
     b->slots.limit_bytes = b->host.limit_bytes;
     b->slots.in_order = b->host.kind == BACKEND_REMOTE_WRITE;
     err = slots_init(&b->slots);
@@ -448,6 +449,7 @@ void backend_free(struct backend *backend)
     sender_free(b->host.sender);
     translate_fini(&b->translate);
     pace_fini(&b->pace);
+    pace_fini(&b->backlog_pace);
     health_fini(&b->health);
     mailbox_fini(&b->mailbox);
     pthread_mutex_destroy(&b->view_lock);
@@ -467,4 +469,11 @@ int backend_view(struct backend *backend, struct fanout_view *ret_view)
     int err = buffer_reader_ledger(backend->view_reader, &ret_view->ledger);
     pthread_mutex_unlock(&backend->view_lock);
     return err;
+}
+
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal)
+{
+    if (config->max_request_bytes)
+        return (uint64_t)config->max_request_bytes;
+    return default_limit(backend_kind_of(config, signal), signal);
 }

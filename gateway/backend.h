@@ -35,6 +35,9 @@ enum backend_kind backend_kind_of(const struct gateway_backend_config *config, e
  * or all that its kind can. Pure. */
 uint32_t backend_formats_of(const struct gateway_backend_config *config, enum telemetry signal);
 
+/* backend_limit_of: decoded bytes that a joined request may have. Pure. */
+uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal);
+
 /* backend_view: 0 or the error of reading the ledger (then it is zero). Any thread. */
 int backend_view(struct backend *backend, struct fanout_view *ret_view);
 

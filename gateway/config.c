@@ -90,6 +90,10 @@ static const struct conf_option backend_options[] = {
      .help = "Logs: bytes a second of one stream; 0: no pacing."},
     {"stream_burst", CONF_SIZE, BACKEND(stream_burst_bytes), "12MB", 0, GIB,
      .help = "Logs: bytes that a stream may send at once after a pause."},
+    {"replay_rate", CONF_SIZE, BACKEND(replay_rate_bytes), "0", 0, GIB,
+     .help =
+         "Decoded bytes a second, of all origins together, of what waited more than 30 s (a backlog after an "
+         "outage) and of `replay` without --rate; 0: as fast as the backend takes it."},
     {"drop_on_client_error", CONF_BOOL, BACKEND(drop_on_client_error), "false",
      .help = "401, 403, 404, 405, 407 and redirects drop the data, as the remote-write text has it, instead "
              "of holding it."},

@@ -19,6 +19,7 @@
 #include "gateway/pods.h"
 #include "gateway/receive.h"
 #include "gateway/refused.h"
+#include "gateway/replay.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -42,6 +43,7 @@ struct gateway {
     struct status *status;                   /* owned */
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
+    struct replay *replay;                   /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
@@ -136,6 +138,8 @@ static int start_control(struct gateway *gw)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
         err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
+    if (err == 0)
+        err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -188,6 +192,7 @@ static void stop(struct gateway *gw)
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);
+    replay_close(gw->replay);
     control_close(gw->control);
     otlp_intake_close(gw->otlp);
     receive_close(gw->receive);

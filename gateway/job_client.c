@@ -5,9 +5,19 @@
 enum { LINE_MAX_BYTES = 64 << 20 };
 
 struct watch {
-    struct buf line; /* begun and not ended */
-    int status;      /* -1: no end was seen */
+    struct buf line;                           /* begun and not ended */
+    int status;                                /* -1: no end was seen */
+    bool (*show)(void *ctx, const char *line); /* NULL: all are printed */
+    void *ctx;
 };
+
+/* Only short lines are for it. */
+static bool show(struct watch *watch)
+{
+    char line[256];
+    snprintf(line, sizeof line, "%.*s", (int)watch->line.len, (const char *)watch->line.ptr);
+    return watch->show(watch->ctx, line);
+}
 
 static bool take_line(struct watch *watch)
 {
@@ -18,6 +28,8 @@ static bool take_line(struct watch *watch)
         watch->status = status;
         return true;
     }
+    if (watch->show && show(watch))
+        return true;
     return fwrite(watch->line.ptr, 1, watch->line.len, stdout) == watch->line.len;
 }
 
@@ -41,7 +53,13 @@ static bool take(void *ctx, const char *text, size_t len)
 
 int job_client_run(struct control_question *question)
 {
-    struct watch watch = {.status = -1};
+    return job_client_watch(question, NULL, NULL);
+}
+
+int job_client_watch(struct control_question *question, bool (*show_line)(void *ctx, const char *line),
+                     void *ctx)
+{
+    struct watch watch = {.status = -1, .show = show_line, .ctx = ctx};
     buf_init(&watch.line, LINE_MAX_BYTES);
     question->take = take;
     question->ctx = &watch;

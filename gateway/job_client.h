@@ -8,4 +8,7 @@
  * the stream was cut off. take and ctx of question are set here. */
 int job_client_run(struct control_question *question);
 
+/* job_client_watch: the same, but lines that show takes (returns true of) are not printed. */
+int job_client_watch(struct control_question *question, bool (*show)(void *ctx, const char *line), void *ctx);
+
 #endif

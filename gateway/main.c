@@ -4,6 +4,7 @@
 #include "gateway/fsck_command.h"
 #include "gateway/gateway.h"
 #include "gateway/refused_command.h"
+#include "gateway/replay_command.h"
 #include "gateway/status_command.h"
 #include "gateway/tap_command.h"
 
@@ -21,6 +22,7 @@ static const struct program_verb verbs[] = {
     {"status", STATUS_COMMAND_USAGE, status_command_main},
     {"ledger", STATUS_COMMAND_USAGE, status_command_main},
     {"refused", REFUSED_COMMAND_USAGE, refused_command_main},
+    {"replay", REPLAY_COMMAND_USAGE, replay_command_main},
     {"fsck", FSCK_COMMAND_USAGE, fsck_command_main},
     {"tap", TAP_COMMAND_USAGE, tap_command_main},
     {0},

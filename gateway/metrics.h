@@ -42,6 +42,8 @@
       "signal", "backend")                                                                                   \
     X(IMBALANCE, "tributary_gateway_ledger_imbalance_records", STATS_GAUGE, 1,                               \
       "accepted - settled - buffered; anything but 0 is a defect.", "signal", "backend")                     \
+    X(REPLAYED, "tributary_gateway_replayed_records_total", STATS_COUNTER, 1,                                \
+      "Records that replays delivered again; part of no balance.", "signal", "backend")                      \
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \

@@ -1,14 +1,16 @@
 #include "gateway/refused.h"
 
 #include <errno.h>
-#include <semaphore.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/backend.h"
 #include "gateway/record_print.h"
+#include "gateway/record_source.h"
 #include "gateway/repost.h"
+#include "gateway/waited.h"
 
 enum { MOST_RAW = 256 << 20, MOST_TEXT = 256 };
 
@@ -24,6 +26,7 @@ struct work {
     const struct gateway_config *config; /* borrowed */
     struct buffer *buffers[TELEMETRY_COUNT];
     enum action action;
+    bool is_json;
     char backend[MOST_TEXT], origin[MOST_TEXT];
     struct buffer_refusal_filter filter;
     int signal, only; /* the one being read; the only one asked for, or -1 */
@@ -35,61 +38,83 @@ struct work {
 
 /* ---- a change of the buffer, waited for */
 
-struct waited {
-    struct mailbox box;
-    sem_t there;
-};
-
-static void wake(void *ctx)
-{
-    struct waited *waited = ctx;
-    sem_post(&waited->there);
-}
-
-static void open_nothing(struct letter *letter)
-{
-    (void)letter;
-}
-
 static int change(struct work *work, struct buffer_refusal_change *change)
 {
     struct waited waited;
-    sem_init(&waited.there, 0, 0);
-    mailbox_init(&waited.box, wake, &waited);
-    change->letter.open = open_nothing;
+    waited_init(&waited, &change->letter);
     change->reply_to = &waited.box;
     buffer_change_refusal(work->buffers[work->signal], change);
-    while (mailbox_drain(&waited.box) == 0)
-        (void)sem_wait(&waited.there);
-    mailbox_fini(&waited.box);
-    sem_destroy(&waited.there);
+    waited_end(&waited);
     return change->error;
 }
 
 /* ---- what is done with one record */
 
-static int print_head(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
+static char *head_json(struct work *work, const struct buffer_refusal *refusal, const char *at,
+                       const char *source, const char *words)
 {
-    char at[RECORD_PRINT_TIME];
-    record_print_time(refusal->at_ns, at);
-    return buf_printf(
-        out, "%s id=%lld at=%s backend=%s cause=%s origin=%s records=%llu row=%lld status=%d words=%s\n",
-        telemetry_name((enum telemetry)work->signal), (long long)refusal->id, at, refusal->backend,
-        buffer_cause_name(refusal->cause), refusal->origin, (unsigned long long)refusal->records,
-        (long long)refusal->row_id, refusal->status, refusal->words);
+    json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s}", "gateway",
+                             work->config->name, "signal", telemetry_name((enum telemetry)work->signal), "id",
+                             (json_int_t)refusal->id, "at", at, "backend", refusal->backend, "cause",
+                             buffer_cause_name(refusal->cause), "origin", refusal->origin, "source", source,
+                             "records", (json_int_t)refusal->records, "row", (json_int_t)refusal->row_id,
+                             "status", refusal->status, "words", words);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    return text;
 }
+
+/* What is not UTF-8 cannot be said in JSON; `show` says it byte by byte. */
+static void print_json(struct work *work, const struct buffer_refusal *refusal, const char *at,
+                       const char *source, struct buf *out)
+{
+    char *text = head_json(work, refusal, at, source, refusal->words);
+    if (!text)
+        text = head_json(work, refusal, at, "", "(not UTF-8)");
+    if (text)
+        buf_printf(out, "%s\n", text);
+    free(text);
+}
+
+static void print_head(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
+{
+    char at[RECORD_PRINT_TIME], source[RECORD_SOURCE_MAX] = "";
+    record_print_time(refusal->at_ns, at);
+    if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) == 0)
+        record_source_of(refusal->format, buf_bytes(&work->raw), source);
+    buf_clear(&work->raw);
+    if (work->is_json) {
+        print_json(work, refusal, at, source, out);
+        return;
+    }
+    buf_printf(out,
+               "%s id=%lld at=%s backend=%s cause=%s origin=%s source=\"%s\" records=%llu row=%lld status=%d "
+               "words=%s\n",
+               telemetry_name((enum telemetry)work->signal), (long long)refusal->id, at, refusal->backend,
+               buffer_cause_name(refusal->cause), refusal->origin, source,
+               (unsigned long long)refusal->records, (long long)refusal->row_id, refusal->status,
+               refusal->words);
+}
+
+struct showing {
+    bool is_json;
+    struct buf *out;
+};
 
 static int show_record(void *ctx, const struct record *record)
 {
-    struct buf *out = ctx;
-    int err = buf_append_string(out, "  ");
-    return err < 0 ? err : record_print_human(record, out);
+    struct showing *showing = ctx;
+    if (showing->is_json)
+        return record_print_json(record, showing->out);
+    int err = buf_append_string(showing->out, "  ");
+    return err < 0 ? err : record_print_human(record, showing->out);
 }
 
 static void show(struct work *work, const struct buffer_refusal *refusal, struct buf *out)
 {
+    struct showing showing = {work->is_json, out};
     if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) < 0 ||
-        records_each(refusal->format, buf_bytes(&work->raw), show_record, out) < 0)
+        (records_each(refusal->format, buf_bytes(&work->raw), show_record, &showing) < 0 && !work->is_json))
         buf_append_string(out, "  (cannot be shown)\n");
 }
 
@@ -114,7 +139,8 @@ static int repost(struct work *work, const struct buffer_refusal *refusal, const
     }
     int err = buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw);
     if (err == 0)
-        err = repost_init(&repost, config, backend_kind_of(config, (enum telemetry)work->signal));
+        err = repost_init(&repost, config, backend_kind_of(config, (enum telemetry)work->signal),
+                          (enum telemetry)work->signal);
     if (err < 0)
         return err;
     err = repost_message(&repost, refusal->format, buf_bytes(&work->raw), cancelled, result);
@@ -184,6 +210,12 @@ static void act(struct work *work, const struct buffer_refusal *refusal, const _
 static int finish(struct work *work, struct buf *out)
 {
     static const char *const done[] = {"kept", "kept", "tried again", "dropped"};
+    if (work->is_json) {
+        buf_printf(out, "{\"found\":%llu,\"delivered\":%llu,\"refused_again\":%llu,\"failed\":%llu}\n",
+                   (unsigned long long)work->found, (unsigned long long)work->delivered,
+                   (unsigned long long)work->left, (unsigned long long)work->failed);
+        return work->failed ? 1 : 0;
+    }
     buf_printf(out, "%llu %s", (unsigned long long)work->found, done[work->action]);
     if (work->action == ACTION_RETRY)
         buf_printf(out, ": records delivered %llu, refused again %llu", (unsigned long long)work->delivered,
@@ -276,6 +308,9 @@ static bool take_id(struct http_request *request, struct work *work)
 
 static const char *find_wrong(struct http_request *request, struct work *work)
 {
+    char format[16];
+    const char *asked = http_request_param(request, "format", format, sizeof format);
+    work->is_json = asked && strcmp(asked, "json") == 0;
     work->filter.backend = http_request_param(request, "backend", work->backend, sizeof work->backend);
     work->filter.origin = http_request_param(request, "origin", work->origin, sizeof work->origin);
     if (!take_signal(request, work))
@@ -298,6 +333,7 @@ static void serve(struct http_request *request, struct refused *refused, enum ac
     work->config = refused->config;
     memcpy(work->buffers, refused->buffers, sizeof work->buffers);
     work->action = action;
+    work->is_json = work->is_json && (action == ACTION_LIST || action == ACTION_SHOW);
     work->signal = -1;
     buf_init(&work->raw, MOST_RAW);
     jobs_start(refused->jobs, request, &kind, work);

@@ -3,6 +3,9 @@
  *   GET  /refused        what is kept, a line each        POST /refused/retry  posts each again by itself
  *   GET  /refused/show   the same with their records      POST /refused/drop   forgets them
  *
+ * each with format=json: an object a line (of /refused/show followed by its records, as tap prints them), and
+ * one with the counts at the end. source is where the first of its records came from (record_source.h).
+ *
  * with backend=, signal=, cause=, origin=, id= (all must match). A record that is taken at a retry leaves its
  * cause in the ledger for delivered; of one that is dropped only the count stays, under its cause.
  */
@@ -10,8 +13,8 @@
 #define GATEWAY_REFUSED_H
 
 #include "base/buffer.h"
-#include "gateway/config.h"
 #include "base/control.h"
+#include "gateway/config.h"
 #include "gateway/job.h"
 
 struct refused;

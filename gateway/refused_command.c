@@ -29,25 +29,24 @@ static const struct action *find_action(const char *name)
 static bool parse(int argc, char **argv, struct control_question *question, struct buf *url,
                   bool *ret_filtered)
 {
-    static const struct option options[] = {{"backend", required_argument, NULL, 'f'},
-                                            {"signal", required_argument, NULL, 'f'},
-                                            {"cause", required_argument, NULL, 'f'},
-                                            {"origin", required_argument, NULL, 'f'},
-                                            {"id", required_argument, NULL, 'f'},
-                                            {"all", no_argument, NULL, 'a'},
-                                            {"socket", required_argument, NULL, 's'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {0}};
+    static const struct option options[] = {
+        {"backend", required_argument, NULL, 'f'}, {"signal", required_argument, NULL, 'f'},
+        {"cause", required_argument, NULL, 'f'},   {"origin", required_argument, NULL, 'f'},
+        {"id", required_argument, NULL, 'f'},      {"all", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},          {"socket", required_argument, NULL, 's'},
+        {"config", required_argument, NULL, 'c'},  {0}};
     int option, which;
     optind = 0;
     while ((option = getopt_long(argc, argv, "", options, &which)) != -1) {
         if (option == 'f' && control_client_add(url, options[which].name, optarg) < 0)
             return false;
+        if (option == 'j' && control_client_add(url, "format", "json") < 0)
+            return false;
         if (option == 's')
             question->socket = optarg;
         else if (option == 'c')
             question->config = optarg;
-        else if (option != 'f' && option != 'a')
+        else if (option != 'f' && option != 'a' && option != 'j')
             return false;
         *ret_filtered |= option == 'f' || option == 'a';
     }

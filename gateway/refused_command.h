@@ -3,7 +3,7 @@
 #define GATEWAY_REFUSED_COMMAND_H
 
 #define REFUSED_COMMAND_USAGE                                                                                \
-    "list|show|retry|drop [--backend B] [--signal S] [--cause C] [--origin O] [--id N] [--all] "             \
+    "list|show|retry|drop [--backend B] [--signal S] [--cause C] [--origin O] [--id N] [--all] [--json] "    \
     "[--socket PATH | --config FILE]"
 
 /* The exit status: 0, 1 when the gateway did not answer or something failed, 2 when the command line was

@@ -57,6 +57,8 @@ int report_ledger(const struct report *report, struct buf *out)
                              (unsigned long long)l->by_cause[cause]);
         if (err == 0)
             err = buf_printf(out, " buffered %llu", (unsigned long long)l->buffered);
+        if (err == 0 && l->replayed)
+            err = buf_printf(out, "; replayed %llu", (unsigned long long)l->replayed);
         int64_t left = report_imbalance(l);
         if (err == 0)
             err = left ? buf_printf(out, "; %lld records DO NOT BALANCE\n", (long long)left)
@@ -152,9 +154,10 @@ static int dump(json_t *json, struct buf *out)
 static json_t *ledger_json(const struct fanout_view *view)
 {
     const struct buffer_ledger *l = &view->ledger;
-    json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:I}", "signal", telemetry_name(view->signal), "backend",
-                             view->name, "accepted", (json_int_t)l->accepted, "buffered",
-                             (json_int_t)l->buffered, "imbalance", (json_int_t)report_imbalance(l));
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "signal", telemetry_name(view->signal), "backend",
+                  view->name, "accepted", (json_int_t)l->accepted, "buffered", (json_int_t)l->buffered,
+                  "replayed", (json_int_t)l->replayed, "imbalance", (json_int_t)report_imbalance(l));
     for (int cause = 0; cause < BUFFER_CAUSES; cause++)
         json_object_set_new(json, buffer_cause_name((enum buffer_cause)cause),
                             json_integer((json_int_t)l->by_cause[cause]));

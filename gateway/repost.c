@@ -20,13 +20,14 @@ struct answered {
     struct repost_result *result;
 };
 
-int repost_init(struct repost *repost, const struct gateway_backend_config *config, enum backend_kind kind)
+int repost_init(struct repost *repost, const struct gateway_backend_config *config, enum backend_kind kind,
+                enum telemetry signal)
 {
     *repost = (struct repost){.kind = kind, .drop_on_client_error = config->drop_on_client_error};
     buf_init(&repost->piece, REPOST_MAX_BYTES);
     buf_init(&repost->packed, REPOST_MAX_BYTES);
     int err = translate_init(&repost->translate, config, kind);
-    return err < 0 ? err : sender_new(config, kind, &repost->sender);
+    return err < 0 ? err : sender_new(config, kind, signal, &repost->sender);
 }
 
 void repost_fini(struct repost *repost)
@@ -101,7 +102,7 @@ static int post(struct repost *repost, const _Atomic bool *cancelled, struct ans
             pause_ms(a->pause_ms > pause ? a->pause_ms : pause, cancelled);
         pause = pause * 2 < MOST_PAUSE_MS ? pause * 2 : MOST_PAUSE_MS;
     }
-    bool may_be_data = a->verdict == VERDICT_RETRY && a->result->status == 500;
+    bool may_be_data = a->verdict == VERDICT_RETRY && verdict_is_lasting(a->kind, a->result->status);
     return may_be_data ? 0 : -EAGAIN;
 }
 

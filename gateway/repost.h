@@ -33,7 +33,8 @@ struct repost_result {
 };
 
 /* repost_init: config is borrowed. 0, errors of sender_new. */
-int repost_init(struct repost *repost, const struct gateway_backend_config *config, enum backend_kind kind);
+int repost_init(struct repost *repost, const struct gateway_backend_config *config, enum backend_kind kind,
+                enum telemetry signal);
 void repost_fini(struct repost *repost);
 
 /* repost_message: ret_result->left is the caller's, whatever comes back. 0 when every record was answered;

@@ -1,4 +1,4 @@
-/* The one file that knows curl. */
+/* The one file that knows curl, but for what grpc_connection does with a connection. */
 #include "gateway/sender.h"
 
 #include <curl/curl.h>
@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "gateway/bearer.h"
+#include "gateway/grpc_connection.h"
 
 enum { MOST_ANSWER = 8 * 1024, CONNECT_MS = 10 * 1000, IDLE_CONNECTION_S = 60 };
 
@@ -21,8 +22,10 @@ struct sender {
     struct bearer bearer;
     char *url; /* owned; the one curl gets */
     struct curl_slist
-        *connect_to; /* owned; where the URL's host really is, when it names the certificate's */
-    char *host;      /* owned; then the Host header; else NULL */
+        *connect_to;              /* owned; where the URL's host really is, when it names the certificate's */
+    char *host;                   /* owned; then the Host header; else NULL */
+    char *authority;              /* owned; host:port of the URL */
+    struct grpc_connection *grpc; /* owned; of a gRPC backend */
 };
 
 struct exchange {
@@ -87,28 +90,34 @@ static void set_auth(CURL *easy, const struct gateway_backend_config *config)
     set_text(easy, CURLOPT_PASSWORD, config->basic_auth.password);
 }
 
+static void set_connection(struct sender *sender, CURL *easy)
+{
+    const struct gateway_backend_config *config = sender->config;
+    long timeout = config->timeout_ms > 0 ? (long)config->timeout_ms : CONNECT_MS;
+    curl_easy_setopt(easy, CURLOPT_URL, sender->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : (long)CONNECT_MS);
+    if (sender->connect_to)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, sender->connect_to);
+    set_tls(easy, &config->tls);
+}
+
 static void set_up(struct exchange *x)
 {
     const struct gateway_backend_config *config = x->sender->config;
-    long timeout = config->timeout_ms > 0 ? (long)config->timeout_ms : CONNECT_MS;
-    curl_easy_setopt(x->easy, CURLOPT_URL, x->sender->url);
-    curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    set_connection(x->sender, x->easy);
     curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(x->easy, CURLOPT_MAXAGE_CONN, (long)IDLE_CONNECTION_S);
-    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, timeout);
-    curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : (long)CONNECT_MS);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
     curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
-    if (x->sender->connect_to)
-        curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, x->sender->connect_to);
-    set_tls(x->easy, &config->tls);
     set_auth(x->easy, config);
 }
 
@@ -162,6 +171,8 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
 /* What each kind wants to see. Loki takes its snappy without being told. */
 static int add_kind(struct curl_slist **list, enum backend_kind kind)
 {
+    if (kind == BACKEND_OTLP_GRPC)
+        return add_header(list, "Content-Type", "application/grpc");
     int err = add_header(list, "Content-Type", "application/x-protobuf");
     if (err == 0 && kind != BACKEND_LOKI && kind != BACKEND_OTLP_PLAIN)
         err = add_header(list, "Content-Encoding", "snappy");
@@ -209,6 +220,8 @@ static int add_headers(struct sender *sender, struct curl_slist **list)
 
 int sender_start(struct sender *sender, struct sender_post *post)
 {
+    if (sender->grpc)
+        return grpc_connection_call(sender->grpc, post);
     struct exchange *x = exchange_new(sender);
     if (!x)
         return -ENOMEM;
@@ -246,8 +259,9 @@ static void put_back(struct exchange *x)
 
 void sender_abort(struct sender *sender, struct sender_post *post)
 {
-    (void)sender;
-    if (post->exchange)
+    if (sender->grpc)
+        grpc_connection_abort(sender->grpc, post);
+    else if (post->exchange)
         put_back(post->exchange);
 }
 
@@ -269,7 +283,8 @@ static void finish(struct exchange *x, CURLcode code)
         curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
         if (curl_easy_header(x->easy, "Retry-After", 0, CURLH_HEADER, -1, &after) == CURLHE_OK)
             snprintf(retry_after, sizeof retry_after, "%s", after->value);
-        answer.http = (struct verdict_answer){(int)status, after ? retry_after : NULL, buf_bytes(&x->answer)};
+        answer.http = (struct verdict_answer){
+            .status = (int)status, .retry_after = after ? retry_after : NULL, .body = buf_bytes(&x->answer)};
     } else {
         snprintf(error, sizeof error, "%s", words_of(x, code));
         answer.outcome = x->tries == 0 ? SENDER_NOT_SENT : SENDER_NO_ANSWER;
@@ -290,19 +305,78 @@ void sender_run(struct sender *sender)
         if (message->msg != CURLMSG_DONE)
             continue;
         CURLcode code = message->data.result;
+        if (sender->grpc && grpc_connection_take(sender->grpc, message->easy_handle, code))
+            continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x);
         finish((struct exchange *)(void *)x, code);
     }
+    if (sender->grpc)
+        grpc_connection_run(sender->grpc);
 }
 
 void sender_wait(struct sender *sender, int timeout_ms)
 {
-    curl_multi_poll(sender->multi, NULL, 0, timeout_ms, NULL);
+    struct curl_waitfd fd;
+    unsigned fds = sender->grpc ? grpc_connection_wait(sender->grpc, &fd, &timeout_ms) : 0;
+    curl_multi_poll(sender->multi, &fd, fds, timeout_ms, NULL);
 }
 
 void sender_wake(struct sender *sender)
 {
     curl_multi_wakeup(sender->multi);
+}
+
+/* ---- other pages */
+
+static size_t on_page(char *from, size_t size, size_t count, void *ctx)
+{
+    return buf_append(ctx, from, size * count) < 0 ? 0 : size * count;
+}
+
+static int get_page(struct exchange *x, const char *url, struct buf *answer, char error[SENDER_MAX_ERROR])
+{
+    long status = 0;
+    x->tries = 0;
+    x->error[0] = 0;
+    if (add_headers(x->sender, &x->headers) < 0)
+        return -ENOMEM;
+    curl_easy_setopt(x->easy, CURLOPT_URL, url);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)SENDER_GET_MS);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_page);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, answer);
+    CURLcode code = curl_easy_perform(x->easy);
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK && status == 200)
+        return 0;
+    if (code == CURLE_OK)
+        snprintf(error, SENDER_MAX_ERROR, "%.150s answered %ld", url, status);
+    else
+        snprintf(error, SENDER_MAX_ERROR, "%.100s: %.150s", url,
+                 x->error[0] ? x->error : curl_easy_strerror(code));
+    return code == CURLE_WRITE_ERROR ? -EMSGSIZE : -EIO;
+}
+
+int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
+               char error[SENDER_MAX_ERROR])
+{
+    size_t len = strlen(sender->url), tail = strlen(suffix);
+    char *url = NULL;
+    if (len < tail || strcmp(sender->url + len - tail, suffix) != 0) {
+        snprintf(error, SENDER_MAX_ERROR, "its URL does not end in %s", suffix);
+        return -EINVAL;
+    }
+    struct exchange *x = exchange_new(sender);
+    int err = -ENOMEM;
+    if (x && asprintf(&url, "%.*s%s", (int)(len - tail), sender->url, path) >= 0)
+        err = get_page(x, url, answer, error);
+    if (err == -ENOMEM)
+        snprintf(error, SENDER_MAX_ERROR, "out of memory");
+    if (x)
+        exchange_free(x); /* a post is not done with it: its options are another's */
+    free(url);
+    return err;
 }
 
 /* ---- life */
@@ -332,6 +406,23 @@ static int redirect_name(struct sender *sender, CURLU *parsed, const char *name)
     return err;
 }
 
+/* To curl both are a plain connection; TLS is grpc_connection's. */
+static int take_grpc(struct sender *sender, CURLU *parsed)
+{
+    char *host = NULL, *port = NULL, text[1024];
+    int err = -EINVAL;
+    if (curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_PORT, &port, 0) == CURLUE_OK &&
+        curl_url_set(parsed, CURLUPART_SCHEME, "http", 0) == CURLUE_OK) {
+        snprintf(text, sizeof text, "%s:%s", host, port);
+        sender->authority = strdup(text);
+        err = sender->authority ? 0 : -ENOMEM;
+    }
+    curl_free(host);
+    curl_free(port);
+    return err;
+}
+
 static int set_url(struct sender *sender)
 {
     const struct gateway_backend_config *config = sender->config;
@@ -339,8 +430,11 @@ static int set_url(struct sender *sender)
     char *url = NULL;
     if (!parsed)
         return -ENOMEM;
-    int err = curl_url_set(parsed, CURLUPART_URL, config->url, 0) == CURLUE_OK ? 0 : -EINVAL;
-    if (err == 0 && config->tls.server_name && config->tls.server_name[0])
+    int err =
+        curl_url_set(parsed, CURLUPART_URL, config->url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK ? 0 : -EINVAL;
+    if (err == 0 && sender->kind == BACKEND_OTLP_GRPC)
+        err = take_grpc(sender, parsed);
+    if (err == 0 && !sender->authority && config->tls.server_name && config->tls.server_name[0])
         err = redirect_name(sender, parsed, config->tls.server_name);
     if (err == 0 && curl_url_get(parsed, CURLUPART_URL, &url, 0) != CURLUE_OK)
         err = -EINVAL;
@@ -351,7 +445,47 @@ static int set_url(struct sender *sender)
     return err;
 }
 
-int sender_new(const struct gateway_backend_config *config, enum backend_kind kind,
+static CURL *make_connection(void *ctx)
+{
+    CURL *easy = curl_easy_init();
+    if (easy)
+        set_connection(ctx, easy);
+    return easy;
+}
+
+static struct curl_slist *make_headers(void *ctx)
+{
+    struct curl_slist *list = NULL;
+    if (add_headers(ctx, &list) < 0) { /* memory: the call goes without, and is answered */
+        curl_slist_free_all(list);
+        return NULL;
+    }
+    return list;
+}
+
+static int set_grpc(struct sender *sender, enum telemetry signal)
+{
+    static const char *const paths[TELEMETRY_COUNT] = {
+        [TELEMETRY_METRICS] = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        [TELEMETRY_LOGS] = "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        [TELEMETRY_TRACES] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    };
+    const struct gateway_backend_config *config = sender->config;
+    struct grpc_connection_options options = {
+        .multi = sender->multi,
+        .make = make_connection,
+        .headers = make_headers,
+        .ctx = sender,
+        .authority = sender->authority,
+        .tls = strncmp(config->url, "grpcs:", 6) == 0 ? &config->tls : NULL,
+        .path = paths[signal],
+        .timeout_ms = config->timeout_ms > 0 ? config->timeout_ms : CONNECT_MS,
+    };
+    sender->grpc = grpc_connection_new(&options);
+    return sender->grpc ? 0 : -ENOMEM;
+}
+
+int sender_new(const struct gateway_backend_config *config, enum backend_kind kind, enum telemetry signal,
                struct sender **ret_sender)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -364,6 +498,8 @@ int sender_new(const struct gateway_backend_config *config, enum backend_kind ki
     sender->bearer.path = config->bearer_token_file;
     sender->multi = curl_multi_init();
     int err = sender->multi ? set_url(sender) : -ENOMEM;
+    if (err == 0 && kind == BACKEND_OTLP_GRPC)
+        err = set_grpc(sender, signal);
     if (err < 0) {
         sender_free(sender);
         return err;
@@ -378,6 +514,7 @@ void sender_free(struct sender *sender)
 {
     if (!sender)
         return;
+    grpc_connection_free(sender->grpc);
     while (sender->idle) {
         struct exchange *x = sender->idle;
         sender->idle = x->next;
@@ -387,6 +524,7 @@ void sender_free(struct sender *sender)
         curl_multi_cleanup(sender->multi);
     curl_slist_free_all(sender->connect_to);
     free(sender->host);
+    free(sender->authority);
     free(sender->url);
     free(sender);
 }

@@ -1,4 +1,5 @@
-/* sender.h - posts request bodies to one backend: a curl multi handle, keep-alive, HTTP/1.1.
+/* sender.h - posts request bodies to one backend: a curl multi handle, keep-alive, HTTP/1.1; to gRPC backends
+ * calls over one HTTP/2 connection (grpc_connection.h).
  *
  * The body is borrowed until the post is done. An exchange whose request bytes may have left without an
  * answer is told apart from one that surely did not reach the backend: curl's own silent second try on a dead
@@ -8,6 +9,8 @@
 #ifndef GATEWAY_SENDER_H
 #define GATEWAY_SENDER_H
 
+#include "base/batch.h"
+#include "base/buf.h"
 #include "gateway/config.h"
 #include "gateway/verdict.h"
 
@@ -33,8 +36,9 @@ struct sender_post {
     struct exchange *exchange;                                                  /* the sender's */
 };
 
-/* sender_new: config is borrowed. 0, -ENOMEM, -EINVAL (curl refuses an option: bad URL). */
-int sender_new(const struct gateway_backend_config *config, enum backend_kind kind,
+/* sender_new: config is borrowed; signal names the service of a gRPC backend. 0, -ENOMEM, -EINVAL (curl
+ * refuses an option: bad URL). */
+int sender_new(const struct gateway_backend_config *config, enum backend_kind kind, enum telemetry signal,
                struct sender **ret_sender);
 
 /* sender_free: every post must be done or aborted. NULL is fine. */
@@ -51,6 +55,13 @@ void sender_run(struct sender *sender);
 
 /* sender_wait: until there is something to run, sender_wake was called, or timeout_ms passed. */
 void sender_wait(struct sender *sender, int timeout_ms);
+
+/* sender_get: a GET of another page of the backend, waited for: of its URL, which must end in suffix, path
+ * takes the suffix's place. Appends the page to answer. 0; -EINVAL (the URL ends otherwise), -EIO, -EMSGSIZE,
+ * with words in error. */
+enum { SENDER_MAX_ERROR = 256, SENDER_GET_MS = 10000 };
+int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
+               char error[SENDER_MAX_ERROR]);
 
 /* sender_wake: ends a sender_wait, now or the next one. Any thread. */
 void sender_wake(struct sender *sender);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 int slots_init(struct slots *slots)
 {
     int64_t cursors[BUFFER_SLOTS];
@@ -77,9 +79,23 @@ static uint64_t stream_bytes(const struct buffer_row *row)
                                                                          : row->largest_stream_bytes;
 }
 
-static bool is_held_back(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
+/* Whether the row belongs to a backlog that is to go out slowly. */
+static bool has_waited(const struct slots *slots, const struct buffer_row *row)
+{
+    return slots->backlog_pace && slots->backlog_pace->rate > 0 &&
+           clock_wall_ns() - row->committed_at_ns > (int64_t)SLOTS_BACKLOG_MS * 1000000;
+}
+
+static int64_t wait_of(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
     int64_t wait = slots->pace ? pace_wait(slots->pace, origin, stream_bytes(row), now_ns) : 0;
+    int64_t backlog = has_waited(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
+    return backlog > wait ? backlog : wait;
+}
+
+static bool is_held_back(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
+{
+    int64_t wait = wait_of(slots, row, origin, now_ns);
     if (wait == 0)
         return false;
     if (slots->paced_until_ns == 0 || now_ns + wait < slots->paced_until_ns)
@@ -122,6 +138,8 @@ static int add_row(struct slots *slots, struct picking *p, int number, int64_t n
     p->used |= UINT64_C(1) << number;
     if (slots->pace)
         (void)pace_charge(slots->pace, pace_origin(slot->head.origin), stream_bytes(&slot->head), now_ns);
+    if (has_waited(slots, &slot->head))
+        (void)pace_charge(slots->backlog_pace, 0, slot->head.raw_bytes, now_ns);
     pass_head(slot);
     return 0;
 }

@@ -10,6 +10,8 @@
 #include "gateway/join.h"
 #include "gateway/pace.h"
 
+enum { SLOTS_BACKLOG_MS = 30 * 1000 };
+
 struct slot {
     int64_t cursor; /* settled up to here */
     int64_t at;     /* the head is the first row after it */
@@ -24,6 +26,8 @@ struct slots {
     struct buffer_reader *reader;
     struct isolation *isolation;
     struct pace *pace; /* NULL: nothing is paced */
+    struct pace
+        *backlog_pace; /* of rows that waited longer than SLOTS_BACKLOG_MS, all together; NULL: none */
     uint64_t limit_bytes;
     bool in_order; /* rows of an origin are joined only while their times go forward */
     struct slot slots[BUFFER_SLOTS];

@@ -12,8 +12,8 @@
 #define GATEWAY_TAP_H
 
 #include "base/buffer.h"
-#include "base/loop.h"
 #include "base/control.h"
+#include "base/loop.h"
 
 enum { TAP_HEARTBEAT_MS = 10000, TAP_QUEUED_BYTES = 1 << 20, TAP_MAX_TAPS = 16 };
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/pb.h"
+#include "gateway/grpc_answer.h"
 
 enum { MOST_RETRY_AFTER_MS = 3600 * 1000 };
 
@@ -19,6 +20,7 @@ static const struct size_words size_words[] = {
     {BACKEND_LOKI, 500, "message larger than max"},
     {BACKEND_LOKI, 400, "message larger than max"},
     {BACKEND_OTLP_HTTP, 400, "request body too large"},
+    {BACKEND_OTLP_GRPC, GRPC_STATUS_RESOURCE_EXHAUSTED, "message larger than max"},
 };
 
 static bool has_words(struct bytes body, const char *words)
@@ -28,7 +30,7 @@ static bool has_words(struct bytes body, const char *words)
 
 static bool is_too_large(enum backend_kind kind, const struct verdict_answer *answer)
 {
-    if (answer->status == 413)
+    if (answer->status == 413 || (kind == BACKEND_OTLP_PLAIN && has_words(answer->body, "too large")))
         return true;
     for (size_t i = 0; i < sizeof size_words / sizeof size_words[0]; i++) {
         const struct size_words *w = &size_words[i];
@@ -38,8 +40,16 @@ static bool is_too_large(enum backend_kind kind, const struct verdict_answer *an
     return false;
 }
 
-bool verdict_is_of_backend(int status)
+static bool grpc_is_of_backend(int status)
 {
+    return status == GRPC_STATUS_NOT_FOUND || status == GRPC_STATUS_PERMISSION_DENIED ||
+           status == GRPC_STATUS_UNIMPLEMENTED || status == GRPC_STATUS_UNAUTHENTICATED;
+}
+
+bool verdict_is_of_backend(enum backend_kind kind, int status)
+{
+    if (kind == BACKEND_OTLP_GRPC)
+        return grpc_is_of_backend(status);
     switch (status) {
     case 401:
     case 403:
@@ -101,18 +111,54 @@ static int64_t retry_after_ms(const char *text)
 
 static bool is_otlp(enum backend_kind kind)
 {
-    return kind == BACKEND_OTLP_HTTP || kind == BACKEND_OTLP_PLAIN || kind == BACKEND_OTLP_GRPC;
+    return kind == BACKEND_OTLP_HTTP || kind == BACKEND_OTLP_PLAIN;
+}
+
+/* OTLP specification, "OTLP/gRPC: failures": which codes may be tried again. UNKNOWN is not among them, but
+ * it is what a server says of an error that it did not expect; RESOURCE_EXHAUSTED is only with RetryInfo, but
+ * without one it may be a moment's as well: both are tried again, and looked at as the data's fault when they
+ * stay. */
+static enum verdict judge_grpc(const struct verdict_answer *answer, bool drop_on_client_error)
+{
+    if (is_too_large(BACKEND_OTLP_GRPC, answer))
+        return VERDICT_TOO_LARGE;
+    switch ((enum grpc_status)answer->status) {
+    case GRPC_STATUS_OK:
+        return rejects_some(answer->body) ? VERDICT_REFUSED : VERDICT_DELIVERED;
+    case GRPC_STATUS_CANCELLED:
+    case GRPC_STATUS_UNKNOWN:
+    case GRPC_STATUS_DEADLINE_EXCEEDED:
+    case GRPC_STATUS_RESOURCE_EXHAUSTED:
+    case GRPC_STATUS_ABORTED:
+    case GRPC_STATUS_OUT_OF_RANGE:
+    case GRPC_STATUS_UNAVAILABLE:
+    case GRPC_STATUS_DATA_LOSS:
+        return VERDICT_RETRY;
+    case GRPC_STATUS_INVALID_ARGUMENT:
+    case GRPC_STATUS_ALREADY_EXISTS:
+    case GRPC_STATUS_FAILED_PRECONDITION:
+    case GRPC_STATUS_INTERNAL:
+        return VERDICT_REFUSED;
+    case GRPC_STATUS_NOT_FOUND:
+    case GRPC_STATUS_PERMISSION_DENIED:
+    case GRPC_STATUS_UNIMPLEMENTED:
+    case GRPC_STATUS_UNAUTHENTICATED:
+        return drop_on_client_error ? VERDICT_REFUSED : VERDICT_AWAY;
+    }
+    return VERDICT_RETRY;
 }
 
 static enum verdict judge(enum backend_kind kind, const struct verdict_answer *answer,
                           bool drop_on_client_error)
 {
     int status = answer->status;
+    if (kind == BACKEND_OTLP_GRPC)
+        return judge_grpc(answer, drop_on_client_error);
     if (status >= 200 && status < 300)
         return is_otlp(kind) && rejects_some(answer->body) ? VERDICT_REFUSED : VERDICT_DELIVERED;
     if (is_too_large(kind, answer))
         return VERDICT_TOO_LARGE;
-    if (verdict_is_of_backend(status))
+    if (verdict_is_of_backend(kind, status))
         return drop_on_client_error && status >= 300 ? VERDICT_REFUSED : VERDICT_AWAY;
     if (status >= 500 || status == 429 || status == 408)
         return VERDICT_RETRY;
@@ -122,7 +168,7 @@ static enum verdict judge(enum backend_kind kind, const struct verdict_answer *a
 enum verdict verdict_of(enum backend_kind kind, const struct verdict_answer *answer,
                         bool drop_on_client_error, int64_t *ret_retry_after_ms)
 {
-    *ret_retry_after_ms = retry_after_ms(answer->retry_after);
+    *ret_retry_after_ms = kind == BACKEND_OTLP_GRPC ? answer->retry_ms : retry_after_ms(answer->retry_after);
     return judge(kind, answer, drop_on_client_error);
 }
 
@@ -139,10 +185,20 @@ bool verdict_is_out_of_order(struct bytes body)
 
 bool verdict_may_be_data(enum backend_kind kind, const struct verdict_answer *answer)
 {
-    if (answer->status >= 500)
+    if (answer->status >= 500 || (kind == BACKEND_OTLP_GRPC && answer->retry_ms == 0))
         return true;
     return kind == BACKEND_LOKI && answer->status == 429 &&
            has_words(answer->body, "Maximum active stream limit exceeded");
+}
+
+bool verdict_is_lasting(enum backend_kind kind, int status)
+{
+    return status == (kind == BACKEND_OTLP_GRPC ? GRPC_STATUS_UNKNOWN : 500);
+}
+
+const char *verdict_protocol(enum backend_kind kind)
+{
+    return kind == BACKEND_OTLP_GRPC ? "gRPC" : "HTTP";
 }
 
 bool verdict_leaves_doubt(int status)

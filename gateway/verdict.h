@@ -31,9 +31,10 @@ enum verdict {
 };
 
 struct verdict_answer {
-    int status;              /* HTTP status */
+    int status;              /* HTTP status; of BACKEND_OTLP_GRPC: the grpc-status (grpc_answer.h) */
     const char *retry_after; /* header's value or NULL */
-    struct bytes body;
+    struct bytes body;       /* of a gRPC failure: its message */
+    int64_t retry_ms;        /* of gRPC: RetryInfo's delay; 0 none */
 };
 
 /* verdict_of: *ret_retry_after_ms is 0 when the answer does not say (delay-seconds or an HTTP date, at most 1
@@ -45,17 +46,25 @@ enum verdict verdict_of(enum backend_kind kind, const struct verdict_answer *ans
  * out of bounds. */
 bool verdict_is_out_of_order(struct bytes body);
 
-/* verdict_is_of_backend: 401, 403, 404, 405, 407, redirects and what is no final HTTP status: such an answer
- * speaks of the backend whatever the data is. */
-bool verdict_is_of_backend(int status);
+/* verdict_is_of_backend: 401, 403, 404, 405, 407, redirects and what is no final HTTP status; of gRPC
+ * NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED: such an answer speaks of the backend whatever
+ * the data is. */
+bool verdict_is_of_backend(enum backend_kind kind, int status);
 
 /* verdict_may_be_data: of a VERDICT_RETRY: the answer may be the data's fault when it stays while others get
- * through: 5xx, and Loki's limit of active streams (which no waiting brings down). */
+ * through: 5xx, Loki's limit of active streams (which no waiting brings down), every such status of gRPC
+ * without RetryInfo. */
 bool verdict_may_be_data(enum backend_kind kind, const struct verdict_answer *answer);
 
 /* verdict_leaves_doubt: the answer came from something between, which does not know whether the backend took
  * the request: 502 and 504. */
 bool verdict_leaves_doubt(int status);
+
+/* verdict_is_lasting: of a VERDICT_RETRY: more likely the data's fault than a moment's: HTTP 500, UNKNOWN. */
+bool verdict_is_lasting(enum backend_kind kind, int status);
+
+/* verdict_protocol: "HTTP" or "gRPC": what a status is of. */
+const char *verdict_protocol(enum backend_kind kind);
 
 /* verdict_name: "delivered", "retry", "too_large", "refused", "away". */
 const char *verdict_name(enum verdict verdict);

@@ -28,6 +28,7 @@ static void collect_ledger(struct stats *stats, const struct fanout_view *view)
     int64_t lag_ns = ledger->oldest_committed_ns ? clock_wall_ns() - ledger->oldest_committed_ns : 0;
     stats_set(stats_cell(stats, GATEWAY_ACCEPTED, signal, view->name), (int64_t)ledger->accepted);
     stats_set(stats_cell(stats, GATEWAY_BUFFERED, signal, view->name), (int64_t)ledger->buffered);
+    stats_set(stats_cell(stats, GATEWAY_REPLAYED, signal, view->name), (int64_t)ledger->replayed);
     stats_set(stats_cell(stats, GATEWAY_IMBALANCE, signal, view->name),
               (int64_t)ledger->accepted - settled - (int64_t)ledger->buffered);
     stats_set(stats_cell(stats, GATEWAY_LAG_SECONDS, signal, view->name), lag_ns);

@@ -24,6 +24,7 @@
 #include "node-agent/series.h"
 #include "node-agent/ship.h"
 #include "node-agent/ship_mix.h"
+#include "node-agent/spool.h"
 #include "node-agent/state_lock.h"
 #include "proto/nng_care.h"
 
@@ -50,8 +51,9 @@ struct agent {
     struct host_metrics *host_metrics;
     struct scrape *scrape;
     struct logs *logs;
-    struct senders senders; /* of OTLP */
+    struct senders senders; /* of OTLP; nobody before the first assignment */
     struct otlp *otlp;
+    struct spool *spool; /* NULL: none is configured */
     struct shipping waiting, full;
     struct pages *pages;
     struct control *control;
@@ -77,14 +79,36 @@ static void wake_metrics(void *ctx)
     ship_wake(agent->full.ship, TELEMETRY_METRICS);
 }
 
+static bool metrics_are_filling(void *ctx)
+{
+    const struct agent *agent = ctx;
+    return series_queue_is_filling(agent->queue);
+}
+
+/* Tailed lines wait in their files: of the logs only those of OTLP can be spooled. */
+static struct ship_source mix_sources(struct agent *agent, struct shipping *shipping, enum telemetry signal)
+{
+    struct ship_source read = gate_source(&shipping->read[signal]),
+                       otlp = gate_source(&shipping->otlp[signal]);
+    struct ship_mix *mix = &shipping->mixes[signal];
+    if (!agent->spool || shipping != &agent->full)
+        return ship_mix_source(mix, &read, &otlp);
+    if (signal == TELEMETRY_LOGS) {
+        otlp = spool_source(agent->spool, signal, &otlp, NULL, NULL, false);
+        return ship_mix_source(mix, &read, &otlp);
+    }
+    struct ship_source mixed = ship_mix_source(mix, &read, &otlp);
+    bool is_metrics = signal == TELEMETRY_METRICS;
+    return spool_source(agent->spool, signal, &mixed, is_metrics ? metrics_are_filling : NULL, agent, true);
+}
+
 static int start_shipping(struct agent *agent, struct shipping *shipping, enum ship_origin origin)
 {
     struct ship_source sources[TELEMETRY_COUNT];
     for (int s = 0; s < TELEMETRY_COUNT; s++) {
         if (agent->otlp)
             shipping->otlp[s].source = otlp_source(agent->otlp, (enum telemetry)s);
-        struct ship_source read = gate_source(&shipping->read[s]), otlp = gate_source(&shipping->otlp[s]);
-        sources[s] = ship_mix_source(&shipping->mixes[s], &read, &otlp);
+        sources[s] = mix_sources(agent, shipping, (enum telemetry)s);
     }
     return ship_new(&agent->loop, &agent->config, agent->stats, sources, origin, &shipping->ship);
 }
@@ -113,10 +137,10 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
-    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
-        log_warn("the senders of OTLP are not known: too many pods", NULL);
     if (agent->logs)
         logs_set_pods(agent->logs, assignment);
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -192,9 +216,14 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
         return err;
     *ret_part = "gateway";
     shut_otlp(&agent->full, agent->waiting.ship != NULL);
-    err = start_shipping(agent, &agent->full, SHIP_OF_NODE);
+    if (agent->config.spool.path[0])
+        err = spool_new(&agent->loop, &agent->config, agent->stats, &agent->spool);
+    if (err == 0)
+        err = start_shipping(agent, &agent->full, SHIP_OF_NODE);
     if (err < 0)
         return err;
+    if (agent->spool)
+        spool_start(agent->spool, agent->full.ship);
     if (agent->logs)
         logs_set_ship(agent->logs, agent->full.ship);
     if (agent->otlp && !agent->waiting.ship)
@@ -306,7 +335,10 @@ static void stop(struct agent *agent)
     host_metrics_close(agent->host_metrics);
     scrape_close(agent->scrape);
     ship_close(agent->waiting.ship);
+    shut_otlp(&agent->full, true); /* its clients were not answered: they send it again */
+    spool_flush(agent->spool);
     ship_close(agent->full.ship);
+    spool_close(agent->spool);
     otlp_close(agent->otlp);
     if (agent->logs)
         logs_save(agent->logs);

@@ -14,6 +14,37 @@ struct parts {
     const char *value; /* NULL without '=' */
 };
 
+/* Names that node_exporter keeps for those who still write them. */
+static const struct {
+    const char *old, *name;
+} aliases[] = {
+    {"diskstats.ignored-devices", "diskstats.device-exclude"},
+    {"filesystem.ignored-mount-points", "filesystem.mount-points-exclude"},
+    {"filesystem.ignored-fs-types", "filesystem.fs-types-exclude"},
+    {"netdev.device-whitelist", "netdev.device-include"},
+    {"netdev.device-blacklist", "netdev.device-exclude"},
+    {"qdisk.device-include", "qdisc.device-include"},
+    {"qdisk.device-exclude", "qdisc.device-exclude"},
+    {"systemd.unit-whitelist", "systemd.unit-include"},
+    {"systemd.unit-blacklist", "systemd.unit-exclude"},
+};
+
+/* Flags that node_exporter does not take together. */
+static const struct {
+    const char *one, *other;
+} exclusive[] = {
+    {"diskstats.device-include", "diskstats.device-exclude"},
+    {"filesystem.mount-points-include", "filesystem.mount-points-exclude"},
+    {"filesystem.fs-types-include", "filesystem.fs-types-exclude"},
+    {"netdev.device-include", "netdev.device-exclude"},
+    {"qdisc.device-include", "qdisc.device-exclude"},
+};
+
+static bool is_named(struct bytes name, const char *string)
+{
+    return bytes_equal(name, bytes_of_string(string));
+}
+
 static bool take_apart(const char *flag, struct parts *ret_parts)
 {
     struct parts parts = {.off = false};
@@ -30,13 +61,11 @@ static bool take_apart(const char *flag, struct parts *ret_parts)
     parts.value = equals ? equals + 1 : NULL;
     parts.name =
         equals ? (struct bytes){(const uint8_t *)flag, (size_t)(equals - flag)} : bytes_of_string(flag);
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (is_named(parts.name, aliases[i].old))
+            parts.name = bytes_of_string(aliases[i].name);
     *ret_parts = parts;
     return true;
-}
-
-static bool is_named(struct bytes name, const char *string)
-{
-    return bytes_equal(name, bytes_of_string(string));
 }
 
 /* ---- the check ---- */
@@ -96,6 +125,51 @@ static int check_names(const struct conf_strings *names, struct buf *errors)
     return 0;
 }
 
+/* The first way of writing that flag that was given with a value; NULL without. */
+static const char *given_as(const struct conf_strings *flags, const char *name)
+{
+    struct parts parts;
+    for (size_t i = 0; i < flags->count; i++)
+        if (take_apart(flags->items[i], &parts) && is_named(parts.name, name) && parts.value && *parts.value)
+            return flags->items[i];
+    return NULL;
+}
+
+/* Whether the flag was given under both its names. */
+static bool is_given_twice(const struct conf_strings *flags, const char *old, const char *name)
+{
+    bool by_old = false, by_name = false;
+    for (size_t i = 0; i < flags->count; i++) {
+        const char *at = flags->items[i] + strspn(flags->items[i], "-");
+        if (strncmp(at, prefix, sizeof prefix - 1) != 0)
+            continue;
+        at += sizeof prefix - 1;
+        size_t len = strcspn(at, "=");
+        bool has_value = at[len] == '=' && at[len + 1];
+        by_old = by_old || (has_value && len == strlen(old) && strncmp(at, old, len) == 0);
+        by_name = by_name || (has_value && len == strlen(name) && strncmp(at, name, len) == 0);
+    }
+    return by_old && by_name;
+}
+
+static int check_exclusive(const struct conf_strings *flags, struct buf *errors)
+{
+    int err = 0;
+    for (size_t i = 0; i < sizeof exclusive / sizeof *exclusive; i++)
+        if (given_as(flags, exclusive[i].one) && given_as(flags, exclusive[i].other)) {
+            buf_printf(errors, "--collector.%s and --collector.%s are mutually exclusive\n", exclusive[i].one,
+                       exclusive[i].other);
+            err = -EINVAL;
+        }
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (is_given_twice(flags, aliases[i].old, aliases[i].name)) {
+            buf_printf(errors, "--collector.%s and --collector.%s are mutually exclusive\n", aliases[i].old,
+                       aliases[i].name);
+            err = -EINVAL;
+        }
+    return err;
+}
+
 int collector_flags_check(const struct conf_strings *names, const struct conf_strings *flags,
                           struct buf *errors)
 {
@@ -107,7 +181,8 @@ int collector_flags_check(const struct conf_strings *names, const struct conf_st
         buf_printf(errors, "%s: %s\n", flags->items[i], fault);
         err = -EINVAL;
     }
-    return err;
+    int exclusive_err = check_exclusive(flags, errors);
+    return err < 0 ? err : exclusive_err;
 }
 
 bool collector_flags_takes_value(const char *flag)

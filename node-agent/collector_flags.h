@@ -10,7 +10,8 @@
 #include "node-agent/collector.h"
 
 /* collector_flags_check: whether every name is a collector's and every flag known, has a value exactly where
- * it takes one, and every expression compiles. 0 or -EINVAL with one message a line in errors. */
+ * it takes one, every expression compiles, and none is given together with one that excludes it. 0 or -EINVAL
+ * with one message a line in errors. */
 int collector_flags_check(const struct conf_strings *names, const struct conf_strings *flags,
                           struct buf *errors);
 

@@ -7,6 +7,7 @@
 
 #include "node-agent/collector_flags.h"
 #include "node-agent/log_rules.h"
+#include "node-agent/tail_start.h"
 
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
@@ -155,6 +156,9 @@ static const struct conf_option logs_options[] = {
     {"pod_labels", CONF_STRINGS, AT(logs.pod_labels) - AT(logs),
      .help = "Pod labels to put on streams (characters that Loki does not take in names become _). They come "
              "with the gateway's assignment; lines before it are in a stream without them."},
+    {"metadata_wait", CONF_DURATION, AT(logs.metadata_wait_ms) - AT(logs), "5s", 0, MINUTE,
+     .help = "At its start the agent reads no logs before it knows its pods' labels and annotations, but for "
+             "no longer than that."},
     {"metadata", CONF_STRINGS, AT(logs.metadata) - AT(logs), .form = "^(filename|pod_uid|restart_count)$",
      .example = "filename",
      .help = "What to send with every line as structured metadata: filename, pod_uid, "
@@ -196,9 +200,22 @@ static const struct conf_option otlp_options[] = {
 static const struct conf_option queue_options[] = {
     {"metrics_bytes", CONF_SIZE, AT(queue.metrics_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
      .help = "Samples waiting for the gateway; past it the oldest are dropped and counted."},
-    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "16MiB", 64 * KIB, GIB,
+    {"traces_bytes", CONF_SIZE, AT(queue.traces_bytes) - AT(queue), "8MiB", 64 * KIB, GIB,
      .help = "OTLP requests of all signals waiting for the gateway; past it, or when one signal has half of "
              "it, senders are answered 503."},
+    {0},
+};
+
+static const struct conf_option spool_options[] = {
+    {"path", CONF_STRING, AT(spool.path) - AT(spool), "", .form = "^(/.*)?$",
+     .example = "/var/lib/tributary-agent/spool",
+     .help =
+         "Folder for samples and OTLP that no gateway takes at the moment; \"\": they wait in memory only. "
+         "OTLP is answered when it is on the disk. Logs of files wait in their files."},
+    {"size", CONF_SIZE, AT(spool.size_bytes) - AT(spool), "1GiB", 16 * MIB, 1024 * GIB,
+     .help =
+         "Bytes on the disk at most: half for metrics, a quarter each for logs and traces of OTLP. Past it "
+         "the oldest samples are dropped and counted, and senders of OTLP are answered 503."},
     {0},
 };
 
@@ -252,6 +269,7 @@ const struct conf_option agent_options[] = {
     {"logs", CONF_SECTION, AT(logs), .options = logs_options, .help = "Pod logs."},
     {"otlp", CONF_SECTION, AT(otlp), .options = otlp_options, .help = "OpenTelemetry from applications."},
     {"queue", CONF_SECTION, AT(queue), .options = queue_options, .help = "What may wait in memory."},
+    {"spool", CONF_SECTION, AT(spool), .options = spool_options, .help = "What may wait on the disk."},
     {"scrape_interval", CONF_DURATION, AT(scrape_interval_ms), "60s", SECOND, 24 * HOUR,
      .help = "Time between two scrapes of a target."},
     {"scrape_timeout", CONF_DURATION, AT(scrape_timeout_ms), "10s", 100, HOUR,
@@ -270,12 +288,17 @@ static const char *host_name(void)
     return name;
 }
 
-static int check_rules(const char *path, const struct agent_config *config, struct buf *errors)
+/* What the table cannot check of logs. */
+static int check_logs(const char *path, const struct agent_config *config, struct buf *errors)
 {
     struct log_rules *rules;
+    int64_t from_ns;
     int err = log_rules_new(path, config, NULL, errors, &rules);
     if (err == 0)
         log_rules_free(rules);
+    if (err == 0 && (err = tail_start_parse(config->logs.read_from, INT64_MAX, &from_ns)) < 0)
+        buf_printf(errors, "%s: logs.read_from: not beginning, end or a duration: %s\n", path,
+                   config->logs.read_from);
     return err;
 }
 
@@ -294,7 +317,7 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
     }
     err = collector_flags_check(&config->host_metrics.collectors, &config->host_metrics.flags, errors);
     if (err == 0)
-        err = check_rules(path, config, errors);
+        err = check_logs(path, config, errors);
     if (err < 0) {
         conf_free(memory);
         return err;

@@ -21,8 +21,6 @@ struct agent_scrape_config { /* Prometheus' scrape_config */
     struct conf_list static_configs;       /* of struct agent_static_config */
 };
 
-/* When an OTLP request is answered. */
-enum agent_ack { AGENT_ACK_COMMITTED, AGENT_ACK_QUEUED };
 enum agent_log_action { AGENT_LOG_APPLY, AGENT_LOG_KEEP, AGENT_LOG_DROP };
 
 struct agent_log_rule { /* log_rules.h */
@@ -45,12 +43,15 @@ struct agent_log_files { /* host files */
     struct conf_map labels;
 };
 
+/* When an OTLP request is answered. */
+enum agent_ack { AGENT_ACK_COMMITTED, AGENT_ACK_QUEUED };
+
 struct agent_config {
     const char *node;       /* node_name; the host name when "" in the file */
     struct conf_map labels; /* put on every series, stream and resource */
     const char *state_folder;
     const char *control_socket; /* "": control_places.h says where */
-    int log_level; /* enum log_level */
+    int log_level;              /* enum log_level */
     struct {
         struct conf_strings addresses; /* tcp://host:port or tls+tcp://host:port */
         struct agent_tls tls;
@@ -72,9 +73,10 @@ struct agent_config {
         bool enabled;
         const char *root;
         int64_t max_line_bytes, batch_raw_bytes, rescan_ms, stream_rate_bytes;
-        int64_t max_age_ms;    /* 0: any age */
-        const char *read_from; /* tail_start.h */
-        int64_t max_streams;   /* 0: any number */
+        int64_t max_age_ms;       /* 0: any age */
+        const char *read_from;    /* tail_start.h */
+        int64_t max_streams;      /* 0: any number */
+        int64_t metadata_wait_ms; /* for the first assignment; 0: none */
         bool node_label;
         struct conf_strings pod_labels; /* put on streams */
         struct conf_strings metadata;   /* put on lines: loglabels.h */
@@ -91,6 +93,10 @@ struct agent_config {
     struct {
         int64_t metrics_bytes, traces_bytes; /* what may wait in memory for the gateway */
     } queue;
+    struct {
+        const char *path; /* "": no spool */
+        int64_t size_bytes;
+    } spool;
     int64_t scrape_interval_ms, scrape_timeout_ms;
     struct conf_list scrape_configs; /* of struct agent_scrape_config */
 };

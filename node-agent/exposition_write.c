@@ -14,7 +14,8 @@ enum {
 
 struct line { /* of a family's page */
     size_t values, begin, end;
-    unsigned labels;
+    unsigned labels, part; /* part: of a histogram or summary, 0 bounds, 1 sum, 2 count */
+    double bound;
 };
 
 struct family {
@@ -224,7 +225,7 @@ static int put_head(struct family *family, enum metric_type type, const char *he
 
 /* ---- samples ---- */
 
-/* Fewer labels first, then by their values in the order of the labels' names. */
+/* Fewer labels first, then by their values in the order of the labels' names, then by the part. */
 static int compare_lines(const void *a, const void *b, void *page)
 {
     const struct line *left = a, *right = b;
@@ -238,6 +239,10 @@ static int compare_lines(const void *a, const void *b, void *page)
         x += strlen(x) + 1;
         y += strlen(y) + 1;
     }
+    if (left->part != right->part)
+        return left->part < right->part ? -1 : 1;
+    if (left->bound < right->bound || left->bound > right->bound)
+        return left->bound < right->bound ? -1 : 1;
     return (left->values > right->values) - (left->values < right->values);
 }
 
@@ -265,6 +270,12 @@ static int add_sample(struct family *family, const char *name, enum metric_type 
     unsigned order[MAX_LABELS], count = order_labels(labels, last, order);
     unsigned keys = count && last && strcmp(labels[2 * order[count - 1]], last) == 0 ? count - 1 : count;
     struct line line = {.values = family->page.len, .labels = keys};
+    if (last)
+        line.part = strcmp(name + family->name_len, "_sum") == 0     ? 1
+                    : strcmp(name + family->name_len, "_count") == 0 ? 2
+                                                                     : 0;
+    if (last && keys < count)
+        line.bound = strtod(labels[2 * order[count - 1] + 1], NULL);
     int err = 0;
     for (unsigned i = 0; i < keys && err == 0; i++)
         err = buf_append(&family->page, labels[2 * order[i] + 1], strlen(labels[2 * order[i] + 1]) + 1);

@@ -211,7 +211,8 @@ uint32_t log_policy_room(const struct log_policy *p, struct tail_log *const *log
 
 bool log_policy_admits(const struct tail_log *log, uint32_t room)
 {
-    return used_streams(log) > 0 || room >= CRI_STREAMS;
+    bool is_excluded = log->plan && log->plan->excluded_by;
+    return is_excluded || used_streams(log) > 0 || room >= CRI_STREAMS;
 }
 
 uint32_t log_policy_may_begin(const struct tail_log *log)

@@ -5,6 +5,7 @@ const char *log_tally_name(enum log_effect effect)
     static const char *const names[LOG_EFFECTS] = {
         [LOG_SENT] = "sent",
         [LOG_EXCLUDED_BYTES] = "excluded_bytes",
+        [LOG_SKIPPED_BYTES] = "skipped_bytes",
         [LOG_DROPPED_LINE] = "dropped_by_rule",
         [LOG_DROPPED_KEEP] = "dropped_not_kept",
         [LOG_DROPPED_RATE] = "dropped_over_rate",

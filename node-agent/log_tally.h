@@ -10,6 +10,7 @@
 enum log_effect {
     LOG_SENT,           /* lines (joined ones once) that went into batches */
     LOG_EXCLUDED_BYTES, /* bytes passed over because the whole log is excluded */
+    LOG_SKIPPED_BYTES,  /* bytes before where read_from has a log begin */
     LOG_DROPPED_LINE,   /* matched an expression of drop_lines */
     LOG_DROPPED_KEEP,   /* matched none of keep_lines */
     LOG_DROPPED_RATE,   /* over the container's rate */

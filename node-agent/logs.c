@@ -12,6 +12,7 @@
 #include "node-agent/metrics.h"
 #include "node-agent/offsets_store.h"
 #include "node-agent/tail_resume.h"
+#include "node-agent/tail_start.h"
 
 enum {
     RETRY_MS = 50,
@@ -33,7 +34,8 @@ struct logs {
     uv_timer_t tick, retry;
     unsigned ticks;
     struct stats_cell *offsets_written, *files, *queued, *rewinds, *gone;
-    int save_error; /* last one told in the log */
+    int64_t wait_until_ns; /* for what pods are like; monotonic; 0: it is known, or was waited for */
+    int save_error;        /* last one told in the log */
     int closing;
 };
 
@@ -44,13 +46,23 @@ static void on_retry(uv_timer_t *timer)
         ship_wake(l->ship, TELEMETRY_LOGS);
 }
 
+/* Whether what the rules go by is still to come. */
+static bool is_waiting(struct logs *l)
+{
+    if (l->wait_until_ns && clock_mono_ns() >= l->wait_until_ns) {
+        log_warn("no gateway told of this node's pods: logs are read by their paths alone", NULL);
+        l->wait_until_ns = 0;
+    }
+    return l->wait_until_ns != 0;
+}
+
 /* A batch of lines, or -EAGAIN; comes back by itself for what could not be read yet. */
 static int seal(void *ctx, struct batch **ret_batch)
 {
     struct logs *l = ctx;
     if (!tail_has_dirty(l->tail))
         return -EAGAIN;
-    if (logs_seal_batch(&l->seal, ret_batch) == 0)
+    if (!is_waiting(l) && logs_seal_batch(&l->seal, ret_batch) == 0)
         return 0;
     if (tail_has_dirty(l->tail))
         uv_timer_start(&l->retry, on_retry, RETRY_MS, 0);
@@ -91,6 +103,8 @@ static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool hande
                     const struct batch *in_flight)
 {
     struct logs *l = ctx;
+    if (reply->assignment_version == 0) /* this gateway knows of no pods */
+        l->wait_until_ns = 0;
     struct tail_resumed result = tail_resume(l->tail, l->offsets, reply, handed_over, in_flight != NULL);
     if (result.rewound) {
         stats_add(l->rewinds, 1);
@@ -212,11 +226,16 @@ static int open_tail(struct logs *l, struct loop *loop)
         .max_files = file_limit(),
         .rescan_ms = config->logs.rescan_ms,
         .linger_ns = l->seal.reader.linger_ns,
+        .files = &config->logs.files,
         .offsets = l->offsets,
         .errors = l->seal.reader.counts.errors,
         .on_change = on_change,
         .ctx = l,
     };
+    options.from_ns = TAIL_START_ALL;
+    if (config->logs.read_from &&
+        tail_start_parse(config->logs.read_from, clock_wall_ns(), &options.from_ns) < 0)
+        return -EINVAL;
     return tail_new(&loop->uv, &options, &l->tail);
 }
 
@@ -227,6 +246,8 @@ int logs_new(struct loop *loop, const struct agent_config *config, struct stats 
     if (!l)
         return -ENOMEM;
     l->config = config;
+    if (config->logs.metadata_wait_ms)
+        l->wait_until_ns = clock_mono_ns() + config->logs.metadata_wait_ms * INT64_C(1000000);
     logs_seal_init(&l->seal, config, stats);
     l->seal.reader.linger_ns = DEFAULT_LINGER_MS * INT64_C(1000000);
     l->seal.reader.part_wait_ns = DEFAULT_PART_WAIT_MS * INT64_C(1000000);
@@ -276,6 +297,7 @@ struct ship_source logs_source(struct logs *l)
 
 void logs_set_pods(struct logs *l, const struct assignment *assignment)
 {
+    l->wait_until_ns = 0;
     if (!assignment->unchanged)
         log_policy_set_pods(&l->policy, assignment);
 }

@@ -77,6 +77,9 @@ static void tell_why(const struct logs_standing *standing, const struct tail_log
     int64_t rate = standing->config->logs.stream_rate_bytes;
     if (file->error < 0)
         access_why_tell(path, ACCESS_READ, file->error, why);
+    else if (log->held)
+        buf_printf(why, "waits: the agent has as many streams as logs.max_streams allows, %lld",
+                   (long long)standing->config->logs.max_streams);
     else if (rate > 0 && file->pos < file->size && log->allowance_bytes <= 0)
         buf_printf(why, "held back by its rate limit: logs.stream_rate is %lld bytes a second",
                    (long long)rate);
@@ -97,7 +100,7 @@ static void show_file(const struct logs_standing *standing, const struct tail_lo
         file->identity ? offsets_find(standing->offsets, tail_file_key(file, -1, storage)) : NULL;
     entry->path = path;
     entry->state = state_name(file);
-    entry->format = format_name(file->format);
+    entry->format = log->plain ? "plain" : format_name(file->format);
     entry->size = file->size;
     entry->read = file->pos;
     entry->sent = file->told_base;

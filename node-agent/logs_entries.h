@@ -18,7 +18,7 @@ struct logs_entry {
     uint32_t restart;
     const char *path;
     const char *state;                               /* "live", "rotated", "deleted", "not read" */
-    const char *format;                              /* "cri", "docker", "unknown" */
+    const char *format;                              /* "cri", "docker", "plain", "unknown" */
     uint64_t size, read, sent, committed, delivered; /* bytes of the file, or of what it unpacks to */
     double bytes_per_second;
     const struct log_tally *tally; /* NULL: not followed */

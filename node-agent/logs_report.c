@@ -99,6 +99,7 @@ static const char *words_of(enum log_effect effect)
 {
     static const char *const words[LOG_EFFECTS] = {
         [LOG_EXCLUDED_BYTES] = "bytes passed over: excluded",
+        [LOG_SKIPPED_BYTES] = "bytes skipped: before where logs.read_from begins",
         [LOG_DROPPED_LINE] = "lines dropped: they match drop_lines",
         [LOG_DROPPED_KEEP] = "lines dropped: they match none of keep_lines",
         [LOG_DROPPED_RATE] = "lines dropped: rate-limited, over the container's rate",

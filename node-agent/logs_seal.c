@@ -85,10 +85,10 @@ static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
         struct tail_log *log = logs[(first + i) % count];
         if (!log->dirty)
             continue;
-        if (!log_policy_admits(log, room)) {
-            held++;
+        log->held = !log_policy_admits(log, room);
+        held += log->held;
+        if (log->held)
             continue;
-        }
         uint64_t unread = tail_log_unread(log, l->reader.mono_ns);
         uint64_t allowed = unread ? allowance(l, log) : 0;
         if (unread > 0 && allowed == 0)

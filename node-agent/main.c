@@ -1,6 +1,7 @@
 /* main.c - the agent's command line. The life of the program is in agent.c. */
 #include "base/program.h"
 #include "node-agent/agent.h"
+#include "node-agent/collector_flags.h"
 #include "node-agent/config.h"
 #include "node-agent/logs_command.h"
 #include "node-agent/node_metrics_command.h"
@@ -10,8 +11,10 @@ static int check(const char *path, struct buf *errors)
     struct agent_config config;
     struct conf_memory *memory;
     int err = agent_config_load(path, &config, &memory, errors);
-    if (err == 0)
-        conf_free(memory);
+    if (err < 0)
+        return err;
+    err = collector_flags_check(&config.host_metrics.collectors, &config.host_metrics.flags, errors);
+    conf_free(memory);
     return err;
 }
 

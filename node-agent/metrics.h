@@ -72,6 +72,18 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
       "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
+    /* spool */                                                                                              \
+    X(SPOOL_BATCHES, "tributary_agent_spool_batches", STATS_GAUGE, 1, "Batches in the spool.", "signal")     \
+    X(SPOOL_BYTES, "tributary_agent_spool_bytes", STATS_GAUGE, 1, "Bytes of the batches in the spool.",      \
+      "signal")                                                                                              \
+    X(SPOOL_FILE_BYTES, "tributary_agent_spool_file_bytes", STATS_GAUGE, 1,                                  \
+      "Bytes of the spool's file and its write-ahead log.", "signal")                                        \
+    X(SPOOL_WRITABLE, "tributary_agent_spool_writable", STATS_GAUGE, 1, "1 while the spool takes batches.",  \
+      "signal")                                                                                              \
+    X(SPOOLED_RECORDS, "tributary_agent_spooled_records_total", STATS_COUNTER, 1,                            \
+      "Records written to the spool.", "signal")                                                             \
+    X(SPOOL_DAMAGED, "tributary_agent_spool_damaged_batches_total", STATS_COUNTER, 1,                        \
+      "Batches of the spool that could not be read any more.", "signal")                                     \
     /* the program */                                                                                        \
     X(WAITING, "tributary_agent_waiting", STATS_GAUGE, 1,                                                    \
       "1 while another agent of this node holds the lock of the state folder.")                              \

@@ -98,6 +98,9 @@ void series_queue_free(struct series_queue *queue);
  * gives back what it reserved too much; call ship_wake afterwards. */
 void series_queue_take(struct series_queue *queue, struct series_chunk **chunk);
 
+/* series_queue_is_filling: more than half of what may wait does. */
+bool series_queue_is_filling(const struct series_queue *queue);
+
 /* series_queue_source: the record for ship_new. */
 struct ship_source series_queue_source(struct series_queue *queue);
 

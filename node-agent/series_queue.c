@@ -98,6 +98,11 @@ void series_queue_take(struct series_queue *queue, struct series_chunk **chunk)
     stats_set(queue->queue_bytes, (int64_t)queue->bytes);
 }
 
+bool series_queue_is_filling(const struct series_queue *queue)
+{
+    return queue->bytes > (size_t)queue->config->queue.metrics_bytes / 2;
+}
+
 /* ---- sealing ---- */
 
 struct piece { /* a run of one of the chunks to be sealed */

@@ -476,6 +476,21 @@ bool ship_withdraw(struct ship *ship, enum telemetry signal, const struct batch 
     return true;
 }
 
+int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
+{
+    return lane_stalled_ms(&ship->lanes[signal]);
+}
+
+const struct batch *ship_batch(const struct ship *ship, enum telemetry signal)
+{
+    return ship->lanes[signal].batch;
+}
+
+bool ship_give_up(struct ship *ship, enum telemetry signal, bool only_unsent, struct batch **ret_batch)
+{
+    return lane_give_up(&ship->lanes[signal], only_unsent, ret_batch);
+}
+
 enum ship_state ship_state(const struct ship *ship, enum telemetry signal)
 {
     return ship->lanes[signal].state;

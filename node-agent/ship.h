@@ -30,7 +30,8 @@ enum ship_origin { SHIP_OF_NODE, SHIP_OF_BOOT };
 /* A source of batches: one per signal. All calls on the loop. */
 struct ship_source {
     void *ctx;
-    /* seal: the next batch without origin's number (ship sets boot, seq, sent_at, acknowledged_seq). 0 with
+    /* seal: the next batch without origin's number (ship sets boot, seq, sent_at, acknowledged_seq). One out
+     * of the spool has boot and seq: it keeps them, and is sent after a resume of that boot. 0 with
      * *ret_batch (ship owns it), or -EAGAIN: nothing to send now. */
     int (*seal)(void *ctx, struct batch **ret_batch);
     /* committed: the batch is durable in buffer reply->buffer_id; called before the batch is freed. */
@@ -67,6 +68,21 @@ bool ship_is_idle(const struct ship *ship, enum telemetry signal);
 /* ship_withdraw: whether the lane's batch could be taken back before a byte of it was sent; then it was
  * freed. */
 bool ship_withdraw(struct ship *ship, enum telemetry signal, const struct batch *batch);
+
+/* ship_stalled_ms: how long the signal's lane has been neither idle nor seen to get a batch committed: there
+ * is no gateway, or it does not take anything. It is seen idle by this call: make it often. */
+int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal);
+
+/* ship_batch: what the lane has in flight or is to send; NULL: nothing. Borrowed until the loop runs on. */
+const struct batch *ship_batch(const struct ship *ship, enum telemetry signal);
+
+/* ship_give_up: takes the numbered batch that no answer is awaited for out of the lane; the caller owns it
+ * and gives it back, under its number, by seal. Never one with sources. only_unsent: only one that no gateway
+ * can know. Whether there was one. */
+bool ship_give_up(struct ship *ship, enum telemetry signal, bool only_unsent, struct batch **ret_batch);
+
+/* ship_boot: of this start. */
+struct boot ship_boot(const struct ship *ship);
 
 enum ship_state ship_state(const struct ship *ship, enum telemetry signal);
 

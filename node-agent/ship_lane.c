@@ -74,10 +74,17 @@ static bool request(struct lane *lane, int encode_error, struct buf *head, struc
     return err == 0;
 }
 
+static bool is_own(const struct lane *lane, struct boot boot)
+{
+    return boot_compare(boot, ship_boot(lane->ship)) == 0;
+}
+
+/* A gateway is greeted as this boot first, then as the one whose batch is to be sent. */
 static void send_resume(struct lane *lane)
 {
     struct link *link = ship_link(lane->ship);
-    struct wire_resume resume = {.boot = ship_boot(lane->ship), .signal = lane->signal};
+    struct boot boot = lane->is_resumed && lane->batch ? lane->batch->boot : ship_boot(lane->ship);
+    struct wire_resume resume = {.boot = boot, .signal = lane->signal};
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
@@ -88,6 +95,7 @@ static void send_resume(struct lane *lane)
     if (!request(lane, err, &head, (struct bytes){0}))
         return;
     lane->is_asking = true;
+    lane->asked = boot;
     enter(lane, SHIP_HELLO, deadline_ms(lane));
 }
 
@@ -101,10 +109,12 @@ static bool seal(struct lane *lane)
         }
         return false;
     }
+    lane->sealed_ns = clock_mono_ns();
+    if (lane->batch->seq) /* out of the spool, where it has its number */
+        return true;
     lane->batch->signal = lane->signal;
     lane->batch->boot = ship_boot(lane->ship);
     lane->batch->seq = ++lane->seq;
-    lane->sealed_ns = clock_mono_ns();
     stats_add(lane->cells.sealed_batches, 1);
     stats_add(lane->cells.sealed_records, (int64_t)lane->batch->records);
     return true;
@@ -116,8 +126,13 @@ static void send_batch(struct lane *lane)
     struct buf head;
     if (!link || !link_can_take(link, (int)lane->signal))
         return;
+    if (boot_compare(lane->batch->boot, lane->admitted) != 0) {
+        enter(lane, SHIP_HELLO, 0);
+        send_resume(lane);
+        return;
+    }
     lane->batch->sent_at_ns = clock_wall_ns();
-    lane->batch->acknowledged_seq = lane->acknowledged_seq;
+    lane->batch->acknowledged_seq = is_own(lane, lane->batch->boot) ? lane->acknowledged_seq : 0;
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_batch_head(lane->batch, &head);
     if (!request(lane, err, &head, lane->batch->payload))
@@ -198,8 +213,21 @@ static bool change_buffer(struct lane *lane, const char *buffer_id)
     return was_handed_over;
 }
 
+/* The batch out of the spool may go, as long as this is the buffer that was greeted as this boot. */
+static void take_admitted(struct lane *lane, const struct wire_resume_reply *reply)
+{
+    lane->is_resumed = !strcmp(reply->buffer_id, lane->buffer_id);
+    enter(lane, lane->is_resumed ? SHIP_READY : SHIP_HELLO, 0);
+    lane_advance(lane);
+}
+
 static void take_resumed(struct lane *lane, const struct wire_resume_reply *reply)
 {
+    lane->admitted = lane->asked;
+    if (!is_own(lane, lane->asked)) {
+        take_admitted(lane, reply);
+        return;
+    }
     bool was_handed_over = change_buffer(lane, reply->buffer_id);
     stats_add(lane->cells.resumes, 1);
     if (!was_handed_over) /* the former buffer's batches are not counted by this one's number */
@@ -243,6 +271,17 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
     wait_and_retry(lane, UNCLEAR_WAIT_MS);
 }
 
+/* What the buffer knows by this boot's numbers. */
+static void take_standing(struct lane *lane, const struct batch *batch, const struct wire_reply *reply)
+{
+    if (reply->missing_seqs > lane->missing)
+        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - lane->missing));
+    lane->missing = reply->missing_seqs;
+    lane->acknowledged_seq = batch->seq;
+    undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
+    undelivered_settle(&lane->undelivered, reply->delivered_seq);
+}
+
 static void take_committed(struct lane *lane, const struct wire_reply *reply)
 {
     if (strcmp(reply->buffer_id, lane->buffer_id) !=
@@ -259,13 +298,10 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
     stats_add(lane->cells.committed_bytes, (int64_t)batch->payload.len);
     stats_add(lane->cells.repeats, reply->repeated);
     stats_observe(lane->cells.ack_seconds, clock_mono_ns() - lane->sealed_ns);
-    if (reply->missing_seqs > lane->missing)
-        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - lane->missing));
-    lane->missing = reply->missing_seqs;
-    lane->acknowledged_seq = batch->seq;
+    lane->moving_ns = clock_mono_ns();
     lane->fenced = 0;
-    undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
-    undelivered_settle(&lane->undelivered, reply->delivered_seq);
+    if (is_own(lane, batch->boot))
+        take_standing(lane, batch, reply);
     if (lane->source.committed)
         lane->source.committed(lane->source.ctx, batch, reply);
     free_batch(lane);
@@ -353,6 +389,28 @@ void lane_take_answer(struct lane *lane, struct bytes frame)
         take_reply(lane, &reply);
 }
 
+/* ---- what the spool asks */
+
+int64_t lane_stalled_ms(struct lane *lane)
+{
+    int64_t now = clock_mono_ns();
+    if (lane->state == SHIP_READY && lane->is_resumed && !lane->batch)
+        lane->moving_ns = now;
+    return (now - lane->moving_ns) / 1000000;
+}
+
+bool lane_give_up(struct lane *lane, bool only_unsent, struct batch **ret_batch)
+{
+    bool waits = lane->state == SHIP_WAIT_ACK || lane->state == SHIP_SENDING;
+    if (!lane->batch || waits || lane->batch->source_count || !is_own(lane, lane->batch->boot) ||
+        (only_unsent && lane->was_sent))
+        return false;
+    *ret_batch = lane->batch;
+    lane->batch = NULL;
+    lane->was_sent = false;
+    return true;
+}
+
 /* ---- life cycle */
 
 bool lane_is_used(const struct lane *lane)
@@ -388,6 +446,7 @@ static void find_cells(struct lane *lane, struct stats *stats)
 int lane_init(struct lane *lane, struct ship *ship, enum telemetry signal, const struct ship_source *source)
 {
     *lane = (struct lane){.ship = ship, .signal = signal, .source = *source, .state = SHIP_HELLO};
+    lane->moving_ns = clock_mono_ns();
     find_cells(lane, ship_stats(ship));
     lane->timer.data = lane;
     return uv_timer_init(&ship_loop(ship)->uv, &lane->timer);

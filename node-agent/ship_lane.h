@@ -22,21 +22,24 @@ struct lane {
     struct ship_source source;
     struct lane_cells cells;
     enum ship_state state;
-    uv_timer_t timer;            /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
-    bool is_asking;              /* HELLO: a resume is under way */
-    bool is_resumed;             /* the current gateway answered this boot's resume */
-    bool is_draining;            /* the current gateway said so */
-    bool is_probed;              /* going back: asked, and nothing was sealed since */
-    bool holds;                  /* going back: what the probe said */
-    int fenced;                  /* `resume first` in a row */
-    struct batch *batch;         /* owned; in flight, or to be sent again */
-    bool was_sent;               /* batch was handed to nng at least once */
-    int64_t sealed_ns;           /* monotonic */
-    uint64_t seq;                /* of the last batch sealed */
-    uint64_t acknowledged_seq;   /* highest one that buffer_id acknowledged */
-    char buffer_id[64];          /* of the last resume answered */
-    char next_buffer_id[64];     /* of `draining` */
-    uint64_t missing;            /* as last reported */
+    uv_timer_t timer;          /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
+    bool is_asking;            /* HELLO: a resume is under way */
+    bool is_resumed;           /* the current gateway answered this boot's resume */
+    struct boot asked;         /* whose resume is under way */
+    struct boot admitted;      /* whose resume the current gateway answered last: it takes only that one's */
+    bool is_draining;          /* the current gateway said so */
+    bool is_probed;            /* going back: asked, and nothing was sealed since */
+    bool holds;                /* going back: what the probe said */
+    int fenced;                /* `resume first` in a row */
+    struct batch *batch;       /* owned; in flight, or to be sent again */
+    bool was_sent;             /* batch was handed to nng at least once */
+    int64_t sealed_ns;         /* monotonic */
+    int64_t moving_ns;         /* monotonic; when it was last seen idle or had a batch committed */
+    uint64_t seq;              /* of the last batch sealed */
+    uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
+    char buffer_id[64];        /* of the last resume answered */
+    char next_buffer_id[64];   /* of `draining` */
+    uint64_t missing;          /* as last reported */
     char trouble[WIRE_MAX_TEXT + 64]; /* why the gateway did not take the last batch; "": it did */
     struct undelivered undelivered;
 };
@@ -56,10 +59,13 @@ void lane_reset(struct lane *lane);
 /* lane_take_answer: the gateway's answer to what is under way. */
 void lane_take_answer(struct lane *lane, struct bytes frame);
 
+/* lane_stalled_ms, lane_give_up: as ship_stalled_ms, ship_give_up. */
+int64_t lane_stalled_ms(struct lane *lane);
+bool lane_give_up(struct lane *lane, bool only_unsent, struct batch **ret_batch);
+
 /* ---- what ship.c does for its lanes */
 
 struct link *ship_link(struct ship *ship); /* the gateway in use, NULL when none is */
-struct boot ship_boot(const struct ship *ship);
 const struct agent_config *ship_config(const struct ship *ship);
 struct stats *ship_stats(const struct ship *ship);
 struct loop *ship_loop(const struct ship *ship);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "node-agent/hostpath.h"
 #include "node-agent/podpath.h"
+#include "node-agent/tail_host.h"
 #include "node-agent/tail_set.h"
 #include "node-agent/tail_watch.h"
 
@@ -35,6 +36,7 @@ struct tail {
     uv_timer_t timer;
     struct folder *root;
     struct tail_set set;
+    struct tail_host *host; /* owned; NULL: no host files */
 };
 
 /* A folder's watch tells of writes to its own files; a symlink's target needs a watch of its own. */
@@ -122,7 +124,8 @@ static struct folder *new_folder(struct tail *t, struct folder *parent, const ch
         free(f);
         return NULL;
     }
-    f->owner = (struct tail_owner){f->path, parent ? parent->name : "", f->name, false};
+    f->owner =
+        (struct tail_owner){.path = f->path, .pod_folder = parent ? parent->name : "", .container = f->name};
     if (parent)
         parent->children = f;
     return f;
@@ -224,6 +227,8 @@ void tail_rescan(struct tail *t)
 {
     tail_set_tidy(&t->set, clock_mono_ns());
     scan(t->root);
+    if (t->host)
+        tail_host_scan(t->host);
     tail_set_mark_dirty(&t->set);
 }
 
@@ -237,15 +242,6 @@ static void scan_changed(struct folder *folder)
         next = c->next;
         scan_changed(c);
     }
-}
-
-/* The logs of folders that were written to have something to read. */
-static void mark_dirty(struct tail *t)
-{
-    for (size_t i = 0; i < t->set.count; i++)
-        t->set.logs[i]->dirty |= t->set.owners[i]->wrote;
-    for (size_t i = 0; i < t->set.count; i++)
-        t->set.owners[i]->wrote = false;
 }
 
 static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change change)
@@ -268,11 +264,18 @@ static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change chan
         tail_set_mark_dirty(&t->set);
         break;
     case TAIL_ROUND_END:
-        mark_dirty(t);
+        tail_set_mark_written(&t->set);
         scan_changed(t->root);
         t->options.on_change(t->options.ctx);
         break;
     }
+}
+
+static void on_host_round(void *ctx)
+{
+    struct tail *t = ctx;
+    tail_set_mark_written(&t->set);
+    t->options.on_change(t->options.ctx);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -291,7 +294,11 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
     t->set.options = &t->options;
     t->root = new_folder(t, NULL, options->root);
     int err = t->root ? tail_watch_new(loop, on_watch, t, &t->watch) : -ENOMEM;
+    if (err == 0 && options->files && options->files->count)
+        err = tail_host_new(loop, options->files, &t->set, on_host_round, t, &t->host);
     if (err < 0) {
+        tail_watch_close(t->watch);
+        t->watch = NULL;
         if (t->root)
             free_folder(t->root);
         free(t);
@@ -301,6 +308,7 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
     t->timer.data = t;
     uv_timer_start(&t->timer, on_timer, (uint64_t)options->rescan_ms, (uint64_t)options->rescan_ms);
     tail_rescan(t);
+    t->set.settled = true;
     *ret_tail = t;
     return 0;
 }
@@ -315,6 +323,7 @@ void tail_close(struct tail *t)
     if (!t)
         return;
     tail_set_fini(&t->set);
+    tail_host_close(t->host);
     tail_watch_close(t->watch); /* ends all its watches; one by one they would take long */
     t->watch = NULL;
     free_folder(t->root);

@@ -1,4 +1,4 @@
-/* tail.h - finds the node's pod logs and tells when they may have grown.
+/* tail.h - finds the node's pod logs and host files, and tells when they may have grown.
  *
  * Walks ROOT/POD/CONTAINER/N.log at start and every rescan_ms, and whenever inotify reports a change of a
  * folder. Writes are collected: after a report inotify is not read again for TAIL_PAUSE_MS, so the work is
@@ -23,10 +23,12 @@ struct tail_options {
     const char *host_root;         /* borrowed; where links that lead nowhere are looked up: hostpath.h */
     const struct conf_map *labels; /* borrowed */
     size_t max_line, max_files;
-    int64_t rescan_ms, linger_ns; /* linger: a rotated file unchanged for so long gets no more lines */
-    struct offsets *offsets;      /* borrowed */
-    struct stats_cell *errors;    /* files and folders that could not be read */
-    void (*on_change)(void *ctx); /* logs have become dirty, or time has passed */
+    const struct conf_list *files; /* borrowed; host files: tail_host.h; NULL: none */
+    int64_t from_ns;               /* tail_start.h */
+    int64_t rescan_ms, linger_ns;  /* linger: a rotated file unchanged for so long gets no more lines */
+    struct offsets *offsets;       /* borrowed */
+    struct stats_cell *errors;     /* files and folders that could not be read */
+    void (*on_change)(void *ctx);  /* logs have become dirty, or time has passed */
     void *ctx;
 };
 

@@ -77,6 +77,11 @@ static int check_head(struct tail_file *file)
     return 0;
 }
 
+static int64_t modified(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
 static int init(struct tail_file *file, const char *name)
 {
     struct stat st;
@@ -86,6 +91,7 @@ static int init(struct tail_file *file, const char *name)
         return -EINVAL;
     file->device = st.st_dev;
     file->inode = st.st_ino;
+    file->modified_ns = modified(&st);
     file->linked = true;
     forget_positions(file);
     file->name = strdup(name);
@@ -221,6 +227,7 @@ int tail_file_look(struct tail_file *file, int64_t now_ns)
     if (fstat(file->fd, &st) < 0)
         return -errno;
     uint64_t size = (uint64_t)st.st_size;
+    file->modified_ns = modified(&st);
     if (size != file->size)
         file->changed_ns = now_ns;
     file->size = size;

@@ -143,14 +143,13 @@ void tail_log_take(struct tail_log *log, struct tail_file **file)
     *file = NULL;
 }
 
-/* Rotated names are the live name, a dot and a time; a live file is newer than all of them. */
-static bool is_older(const struct tail_file *a, const struct tail_file *b)
+/* A pod log's rotated names are the live name, a dot and a time; a host file's may be numbers, so their last
+ * change counts. A live file is newer than all of them. */
+static bool is_older(const struct tail_log *log, const struct tail_file *a, const struct tail_file *b)
 {
-    size_t a_len = strlen(a->name), b_len = strlen(b->name);
-    bool a_rotated = strncmp(a->name + a_len - 4, ".log", 4) != 0;
-    bool b_rotated = strncmp(b->name + b_len - 4, ".log", 4) != 0;
+    bool a_rotated = strcmp(a->name, log->live_name) != 0, b_rotated = strcmp(b->name, log->live_name) != 0;
     if (a_rotated && b_rotated)
-        return strcmp(a->name, b->name) < 0;
+        return log->plain ? a->modified_ns < b->modified_ns : strcmp(a->name, b->name) < 0;
     if (a_rotated != b_rotated)
         return a_rotated;
     return !a->live && b->live; /* the same live name, one after the other */
@@ -162,7 +161,7 @@ void tail_log_sort(struct tail_log *log)
     for (struct tail_file *f = log->files, *next; f; f = next) {
         struct tail_file **link = &sorted;
         next = f->next;
-        while (*link && !is_older(f, *link))
+        while (*link && !is_older(log, f, *link))
             link = &(*link)->next;
         f->next = *link;
         *link = f;

@@ -55,6 +55,8 @@ struct tail_log {
     uint32_t restart;
     bool ended;    /* a later restart of the container has a log */
     bool dirty;    /* may have something to read */
+    bool held;     /* waits: there are as many streams as there may be */
+    bool started;  /* read_from said where the first of its files begins */
     bool plain;    /* a host file: lines without a format */
     bool recalled; /* the lines before the position were looked at */
     struct tail_file *files;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node-agent/tail_start.h"
+
 static int add_log(struct tail_set *set, struct tail_owner *owner, struct tail_log *log)
 {
     if (set->count == set->cap) {
@@ -37,8 +39,12 @@ static struct tail_log *get_log(struct tail_set *set, struct tail_owner *owner, 
     struct tail_log *log = find_log(set, owner, restart);
     if (log)
         return log;
-    if (tail_log_new(owner->path, owner->pod_folder, owner->container, restart, set->options->labels,
-                     set->options->max_line, &log) < 0)
+    const struct tail_options *options = set->options;
+    int err = owner->plain_name ? tail_log_new_plain(owner->path, owner->plain_name, owner->static_labels,
+                                                     options->labels, options->max_line, &log)
+                                : tail_log_new(owner->path, owner->pod_folder, owner->container, restart,
+                                               options->labels, options->max_line, &log);
+    if (err < 0)
         return NULL;
     if (add_log(set, owner, log) < 0) {
         tail_log_free(log);
@@ -102,8 +108,8 @@ static void consider(void *ctx, struct offset *at)
     }
 }
 
-/* Gives a new file the identity that the offsets have for it, and the position that belongs to it. */
-static void recognise(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
+/* The key that the offsets have for the file; NULL: none. */
+static const char *find_key(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
     struct adoption a = {.file = file};
     tail_file_prefix(log->name, a.prefix);
@@ -114,8 +120,53 @@ static void recognise(struct tail_set *set, const struct tail_log *log, struct t
         file->by_head = true; /* it may be a copy, made while nobody looked */
         offsets_each(set->options->offsets, consider, &a);
     }
-    if (a.key && tail_file_adopt(file, a.key) == 0)
+    return a.key;
+}
+
+/* Gives a new file the identity that the offsets have for it, and the position that belongs to it. False:
+ * they have none. */
+static bool recognise(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
+{
+    const char *key = find_key(set, log, file);
+    if (key && tail_file_adopt(file, key) == 0)
         tail_file_reset(file, set->options->offsets);
+    return key != NULL;
+}
+
+struct search {
+    char prefix[TAIL_KEY_LEN];
+    bool found;
+};
+
+static void compare_prefix(void *ctx, struct offset *at)
+{
+    struct search *search = ctx;
+    size_t len = strlen(search->prefix);
+    search->found |= strncmp(at->key, search->prefix, len) == 0 && at->key[len] == ':';
+}
+
+/* Whether the offsets have any file of the log. */
+static bool is_known_log(struct tail_set *set, const struct tail_log *log)
+{
+    struct search search = {.found = false};
+    tail_file_prefix(log->name, search.prefix);
+    offsets_each(set->options->offsets, compare_prefix, &search);
+    return search.found;
+}
+
+/* Of a log that was there before the agent: what read_from leaves out counts as committed and delivered. */
+static void start_file(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
+{
+    uint64_t pos;
+    if (tail_start_find(file, log->plain, set->options->from_ns, &pos) < 0 || pos == 0 ||
+        tail_file_identify(file, log->name) < 0)
+        return;
+    struct offset *at = offsets_put(set->options->offsets, file->identity);
+    if (!at)
+        return;
+    at->committed = at->delivered = at->claimed = pos;
+    tail_file_reset(file, set->options->offsets);
+    file->tally.counts[LOG_SKIPPED_BYTES] += pos;
 }
 
 static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, const char *name, bool zipped)
@@ -169,9 +220,14 @@ static struct tail_file *take_file(struct tail_set *set, struct tail_log *log, s
 {
     struct tail_file *added = file;
     set->open_files++;
+    bool is_first = !set->settled && set->options->from_ns != TAIL_START_ALL;
+    bool is_other = is_first && !log->started && is_known_log(set, log);
     bool is_copy = !file->inflate && is_rotated(log, file->name) && !is_in_offsets(set, file);
-    if (!is_copy || !succeed(log, file))
-        recognise(set, log, file);
+    bool is_known = (is_copy && succeed(log, file)) || recognise(set, log, file);
+    if (!is_known && is_first && !is_other) {
+        start_file(set, log, file);
+        log->started = true;
+    }
     tail_log_take(log, &file);
     return added;
 }
@@ -253,6 +309,29 @@ void tail_set_see_zipped(struct tail_set *set, struct tail_owner *owner, const c
     if (!file)
         return;
     file->zipped = file->linked = true;
+}
+
+bool tail_set_knows(struct tail_set *set, struct tail_owner *owner, const char *name, bool zipped)
+{
+    struct tail_log *log = get_log(set, owner, 0);
+    struct tail_file *file = log ? open_file(set, log, name, zipped) : NULL;
+    bool known = file && find_key(set, log, file);
+    tail_file_free(file);
+    return known;
+}
+
+bool tail_set_follows(struct tail_set *set, struct tail_owner *owner, const char *name, const struct stat *st)
+{
+    struct tail_log *log = find_log(set, owner, 0);
+    return log && (st ? find_file(log, name, st) : find_name(log, name));
+}
+
+void tail_set_mark_written(struct tail_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        set->logs[i]->dirty |= set->owners[i]->wrote;
+    for (size_t i = 0; i < set->count; i++)
+        set->owners[i]->wrote = false;
 }
 
 void tail_set_unsee(struct tail_set *set, struct tail_owner *owner)

@@ -19,7 +19,13 @@
 #include "node-agent/sysfs.h"
 #include "node-agent/text.h"
 
-enum { PATH_BYTES = 1024, MAX_FAMILIES = 16384, MAX_LABELS = EXPOSITION_MAX_LABELS };
+enum {
+    PATH_BYTES = 1024,
+    MAX_FAMILIES = 16384,
+    MAX_GROUPS = 65536,
+    GROUP_BYTES = 65536,
+    MAX_LABELS = EXPOSITION_MAX_LABELS
+};
 
 struct family {               /* of one file */
     char *name, *help, *file; /* owned; help may be NULL */
@@ -29,6 +35,14 @@ struct family {               /* of one file */
     bool left_out; /* its HELP is not that of the others */
 };
 
+/* The samples of a histogram or summary with the same labels: a page has all their parts. */
+struct group {
+    const struct family *family;
+    char *labels;                     /* owned; names and values in turn, each with a NUL, and one more */
+    bool has_sum, has_count, has_all; /* has_all: the bound +Inf */
+    double count;
+};
+
 struct textfile_state {
     const struct agent_config *config; /* borrowed */
     struct family *families;           /* owned; of this update */
@@ -36,6 +50,8 @@ struct textfile_state {
     size_t file_begin; /* the families of the file being read begin here */
     size_t total;      /* of all files */
     bool errored;
+    struct group *groups; /* owned; of the file being shown */
+    size_t group_count;
 };
 
 static void forget(struct textfile_state *state)
@@ -191,9 +207,109 @@ static int take_entry(struct textfile_state *state, const struct exposition_entr
 
 /* ---- samples ---- */
 
+static int compare_pairs(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The labels but the bound, sorted by name: what a group is known by. NULL when memory is out. */
+static char *group_labels(const char *const *pairs, const char *part)
+{
+    const char *sorted[2 * MAX_LABELS];
+    size_t count = 0;
+    struct buf out;
+    for (; *pairs; pairs += 2)
+        if (strcmp(pairs[0], part) != 0) {
+            sorted[2 * count] = pairs[0];
+            sorted[2 * count++ + 1] = pairs[1];
+        }
+    qsort(sorted, count, 2 * sizeof *sorted, compare_pairs);
+    buf_init(&out, GROUP_BYTES);
+    int err = 0;
+    for (size_t i = 0; i < 2 * count && err == 0; i++)
+        err = buf_append(&out, sorted[i], strlen(sorted[i]) + 1);
+    if (err == 0)
+        err = buf_append(&out, "", 1);
+    if (err < 0)
+        buf_fini(&out);
+    return (char *)out.ptr;
+}
+
+static bool same_labels(const char *a, const char *b)
+{
+    while (*a || *b) { /* name, then value */
+        for (int i = 0; i < 2; i++) {
+            if (strcmp(a, b) != 0)
+                return false;
+            a += strlen(a) + 1;
+            b += strlen(b) + 1;
+        }
+    }
+    return true;
+}
+
+static struct group *find_group(struct textfile_state *state, const struct family *family, char *labels)
+{
+    for (size_t i = state->group_count; i > 0; i--) { /* most often the last one */
+        struct group *group = &state->groups[i - 1];
+        if (group->family == family && same_labels(group->labels, labels)) {
+            free(labels);
+            return group;
+        }
+    }
+    struct group *groups = state->group_count < MAX_GROUPS
+                               ? realloc(state->groups, (state->group_count + 1) * sizeof *groups)
+                               : NULL;
+    if (!groups) {
+        free(labels);
+        return NULL;
+    }
+    state->groups = groups;
+    state->groups[state->group_count] = (struct group){.family = family, .labels = labels};
+    return &state->groups[state->group_count++];
+}
+
+static void note_part(struct textfile_state *state, const struct family *family, const char *name,
+                      const char *const *pairs, double value)
+{
+    const char *part = part_label(family->type), *suffix = name + strlen(family->name);
+    char *labels = part ? group_labels(pairs, part) : NULL;
+    struct group *group = labels ? find_group(state, family, labels) : NULL;
+    if (!group)
+        return;
+    group->has_sum = group->has_sum || strcmp(suffix, "_sum") == 0;
+    if (strcmp(suffix, "_count") == 0) {
+        group->has_count = true;
+        group->count = value;
+    }
+    for (; *pairs && family->type == METRIC_HISTOGRAM; pairs += 2)
+        group->has_all = group->has_all || (strcmp(pairs[0], part) == 0 && strcmp(pairs[1], "+Inf") == 0);
+}
+
+static void emit_part(const struct group *group, const char *suffix, const char *bound, const char *help,
+                      double value, struct metric_sink *sink)
+{
+    const char *pairs[2 * MAX_LABELS + 3];
+    char name[PATH_BYTES];
+    size_t at = 0;
+    for (const char *label = group->labels; *label && at < 2 * MAX_LABELS;) {
+        pairs[at++] = label;
+        label += strlen(label) + 1;
+        pairs[at++] = label;
+        label += strlen(label) + 1;
+    }
+    if (bound) {
+        pairs[at++] = "le";
+        pairs[at++] = bound;
+    }
+    pairs[at] = NULL;
+    snprintf(name, sizeof name, "%s%s", group->family->name, suffix);
+    sink->sample(sink, name, group->family->type, help, pairs, value);
+}
+
 /* The labels of the sample, those of its family that it lacks being empty; bounds are written anew. */
-static void emit(struct metric_sink *sink, const struct family *family, const char *help,
-                 const struct exposition_entry *e)
+static void emit(struct textfile_state *state, struct metric_sink *sink, const struct family *family,
+                 const char *help, const struct exposition_entry *e)
 {
     const char *pairs[2 * MAX_LABELS + 1], *part = part_label(family->type);
     char *copies[MAX_LABELS], name[PATH_BYTES];
@@ -226,6 +342,7 @@ static void emit(struct metric_sink *sink, const struct family *family, const ch
     }
     pairs[2 * count] = NULL;
     sink->sample(sink, name, family->type, help, pairs, e->value);
+    note_part(state, family, name, pairs, e->value);
     for (size_t i = 0; i < own; i++)
         free(copies[i]);
 }
@@ -249,6 +366,25 @@ static const char *help_of(const struct textfile_state *state, const struct fami
     return buf_append(storage, "", 1) == 0 ? (const char *)storage->ptr : "";
 }
 
+/* The parts that a file does not have are 0; all observations are below +Inf. */
+static void complete_groups(struct textfile_state *state, struct metric_sink *sink, struct buf *storage)
+{
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct group *group = &state->groups[i];
+        const char *help = help_of(state, group->family, storage);
+        if (group->family->type == METRIC_HISTOGRAM && !group->has_all)
+            emit_part(group, "_bucket", "+Inf", help, group->count, sink);
+        if (!group->has_sum)
+            emit_part(group, "_sum", NULL, help, 0, sink);
+        if (!group->has_count)
+            emit_part(group, "_count", NULL, help, 0, sink);
+        free(group->labels);
+    }
+    free(state->groups);
+    state->groups = NULL;
+    state->group_count = 0;
+}
+
 /* ---- files ---- */
 
 /* Calls for each entry of the file; 0, the file's or the parser's error, -EINVAL for a timestamp. */
@@ -268,9 +404,11 @@ static int read_file(struct textfile_state *state, const char *path, struct metr
         } else if (entry.kind == EXPOSITION_SAMPLE) {
             const struct family *family = find_of_sample(state, entry.name);
             if (family && !family->left_out)
-                emit(sink, family, help_of(state, family, &storage), &entry);
+                emit(state, sink, family, help_of(state, family, &storage), &entry);
         }
     }
+    if (sink)
+        complete_groups(state, sink, &storage);
     exposition_fini(&parser);
     buf_fini(&storage);
     procfile_free(file);

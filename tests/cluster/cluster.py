@@ -181,10 +181,13 @@ def processes(program):
 
 
 def cgroup_file(pid, name, controller="memory"):
-    """A file of the process's cgroup: version 1 has a tree for each controller, version 2 one for all."""
+    """A file of the process's cgroup: version 1 has a tree for each controller, version 2 one for all. A process that is over
+    is in the machine's own."""
     with open(f"/proc/{pid}/cgroup") as f:
         for line in f:
             _, controllers, path = line.strip().split(":", 2)
+            if "kubepods" not in path:
+                continue
             if controller in controllers.split(","):
                 return f"/sys/fs/cgroup/{controller}{path}/{name}"
             if controllers == "" and os.path.exists("/sys/fs/cgroup/cgroup.controllers"):

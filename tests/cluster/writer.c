@@ -5,9 +5,10 @@
  *
  * Line n is "NAME n " filled up to BYTES with letters that begin at n. RATE lines a second, 0: at once.
  *   mixed      odd lines go to stderr
- *   state      goes on at the number in FILE, writes RUN lines, saves and ends with status 1, until COUNT are
- * written open-end   the last line has no newline at-term    waits for SIGTERM, then writes everything and
- * ends exit       ends when COUNT are written, instead of waiting for the end
+ *   noise      filled up with letters that hardly compress: 65,536 of a linear congruential generator, begun
+ * at 10007 n state      goes on at the number in FILE, writes RUN lines, saves and ends with status 1, until
+ * COUNT are written open-end   the last line has no newline at-term    waits for SIGTERM, then writes
+ * everything and ends exit       ends when COUNT are written, instead of waiting for the end
  */
 #include <signal.h>
 #include <stdio.h>
@@ -18,17 +19,28 @@
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
+static char noise[65536];
+
 struct job {
     const char *name, *state;
     long count, rate, bytes, run;
-    int is_mixed, is_open_end, is_at_term, exits;
+    int is_noise, is_mixed, is_open_end, is_at_term, exits;
 };
+
+static void make_noise(void)
+{
+    unsigned state = 1;
+    for (size_t i = 0; i < sizeof noise; i++) {
+        state = state * 1664525u + 1013904223u;
+        noise[i] = letters[state >> 26];
+    }
+}
 
 static size_t fill(const struct job *job, long n, char *line)
 {
     size_t len = (size_t)sprintf(line, "%s %07ld ", job->name, n), want = (size_t)job->bytes;
-    for (size_t i = (size_t)n; len < want; i++)
-        line[len++] = letters[i % 64];
+    for (size_t i = (size_t)n * (job->is_noise ? 10007 : 1); len < want; i++)
+        line[len++] = job->is_noise ? noise[i % sizeof noise] : letters[i % 64];
     if (!job->is_open_end || n != job->count - 1)
         line[len++] = '\n';
     return len;
@@ -97,6 +109,8 @@ static int parse(int argc, char **argv, struct job *job)
     for (int i = 5; i < argc; i++) {
         if (strcmp(argv[i], "mixed") == 0)
             job->is_mixed = 1;
+        else if (strcmp(argv[i], "noise") == 0)
+            job->is_noise = 1;
         else if (strcmp(argv[i], "open-end") == 0)
             job->is_open_end = 1;
         else if (strcmp(argv[i], "at-term") == 0)
@@ -118,6 +132,7 @@ int main(int argc, char **argv)
     int number;
     if (parse(argc, argv, &job))
         return 2;
+    make_noise();
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, NULL);

@@ -7,6 +7,18 @@ from lib.wait import wait_for
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
+def _noise():
+    """The generator of writer.c."""
+    state, letters = 1, []
+    for _ in range(65536):
+        state = (state * 1664525 + 1013904223) % 2**32
+        letters.append(LETTERS[state >> 26])
+    return "".join(letters)
+
+
+NOISE = _noise()
+
+
 class Writer:
     """One pod: COUNT lines of BYTES each, RATE a second; words as writer.c has them. kind: Pod or Job."""
 
@@ -30,8 +42,9 @@ class Writer:
         line = f"{self.name} {n:07d} "
         left = self.size - len(line)
         if left > 0:
-            at = n % 64
-            line += (LETTERS[at:] + LETTERS * (left // 64 + 1))[:left]
+            table, at = (NOISE, n * 10007) if "noise" in self.words else (LETTERS, n)
+            at %= len(table)
+            line += (table[at:] + table * (left // len(table) + 1))[:left]
         return line
 
     def selector(self):

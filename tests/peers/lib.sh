@@ -1,13 +1,13 @@
 # lib.sh - what tests/peers/build and tests/peers/path share: names, places, keys. Sourced, not run.
 #
 # A peer is a real program that the end-to-end tests talk to. Each has a folder here with a module of ours that
-# names it by version (go.mod and go.sum, or package.json and package-lock.json). What is built goes to a cache
-# outside of the clone, keyed by version and by a hash of those two files:
+# names it by version (go.mod and go.sum, package.json and package-lock.json, or requirements.txt). What is built goes to a cache
+# outside of the clone, keyed by version and by a hash of those files:
 #   ${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tributary}/peers/NAME-VERSION-HASH
 
 peers_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers_cache=${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}/peers
-peers_all="loki jaeger prometheus3 node_exporter js"
+peers_all="loki jaeger prometheus3 node_exporter js python"
 
 # peer_describe NAME: sets kind, package, tags, version, files. Fails for a name that is not a peer.
 peer_describe() {
@@ -19,6 +19,7 @@ peer_describe() {
     prometheus3) kind=go package=github.com/prometheus/prometheus/cmd/prometheus tags=remove_all_sd ;;
     node_exporter) kind=go package=github.com/prometheus/node_exporter ;;
     js) kind=npm package=@opentelemetry/exporter-trace-otlp-proto ;;
+    python) kind=pip package=opentelemetry-sdk ;;
     *) return 1 ;;
     esac
     if [ $kind = go ]; then
@@ -26,6 +27,9 @@ peer_describe() {
         # The module that holds the package is the longest one required that begins its path.
         version=$(awk -v p="$package" '$1 == "require" { $1 = ""; $0 = $0 } index(p "/", $1 "/") == 1 { print $2; exit }' \
             "$peers_here/$1/go.mod")
+    elif [ $kind = pip ]; then
+        files="requirements.txt"
+        version=$(sed -n "s|^$package==||p" "$peers_here/$1/requirements.txt")
     else
         files="package.json package-lock.json"
         version=$(sed -n "s|.*\"$package\": *\"\([^\"]*\)\".*|\1|p" "$peers_here/$1/package.json")
@@ -39,7 +43,7 @@ peer_place() {
     echo "$peers_cache/$1-$version-$hash"
 }
 
-# peer_entry NAME: prints what tests use of it: the program, or the folder with node_modules.
+# peer_entry NAME: prints what tests use of it: the program, or the folder with node_modules or Python packages.
 peer_entry() {
     if [ $kind = go ]; then
         echo "$(peer_place "$1")/$1"

@@ -165,6 +165,8 @@ static void take_option(struct drive *drive, const char *option)
         otlp->delta_to_cumulative = true;
     else if (strcmp(option, "no_scope") == 0)
         otlp->scope_labels = false;
+    else if (strncmp(option, "ca=", 3) == 0)
+        drive->backend.tls.ca_file = option + 3;
     else
         fail(option);
 }

@@ -1,7 +1,7 @@
 /* verdict-of - what the gateway makes of backends' answers.
  *
- * Reads lines `KIND STATUS RETRY_AFTER|- BODY` (KIND: remote_write, loki, otlp_http; BODY: the rest of the
- * line, may be empty) and prints delivered, retry, too_large, refused or away for each.
+ * Reads lines `KIND STATUS RETRY_AFTER|- BODY` (KIND: remote_write, loki, otlp_http, otlp_plain, otlp_grpc;
+ * BODY: the rest of the line, may be empty) and prints delivered, retry, too_large, refused or away for each.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 
 static int parse_kind(const char *name, enum backend_kind *ret_kind)
 {
-    static const char *const names[] = {"remote_write", "loki", "otlp_http"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"remote_write", "loki", "otlp_http", "otlp_plain", "otlp_grpc"};
+    for (int i = 0; i < 5; i++) {
         if (strcmp(names[i], name) == 0) {
             *ret_kind = (enum backend_kind)i;
             return 0;
@@ -29,8 +29,9 @@ static int judge_line(char *line)
     if (sscanf(line, "%31s %d %127s %n", kind_name, &status, after, &at) != 3 ||
         parse_kind(kind_name, &kind) < 0)
         return -1;
-    struct verdict_answer answer = {status, strcmp(after, "-") == 0 ? NULL : after,
-                                    bytes_of_string(line + at)};
+    struct verdict_answer answer = {.status = status,
+                                    .retry_after = strcmp(after, "-") == 0 ? NULL : after,
+                                    .body = bytes_of_string(line + at)};
     printf("%s\n", verdict_name(verdict_of(kind, &answer, false, &wait_ms)));
     return 0;
 }

@@ -133,16 +133,18 @@ static uint64_t kill_child_once(struct fixture *f, bool *acknowledged, uint64_t 
 static void test_buffer_keeps_what_was_acknowledged_through_kill_9(void **state)
 {
     (void)state;
-    enum { KILLS = 8, MOST = 100000 };
+    enum { MOST = 1000000 };
+    const char *asked = getenv("TRIBUTARY_KILLS"); /* more of them by hand */
+    int kills = asked ? atoi(asked) : 8;
     struct fixture f;
     fixture_init(&f, 1);
     bool *acknowledged = calloc(MOST, sizeof *acknowledged);
     unsigned seed = (unsigned)clock_wall_ns();
     print_message("seed %u\n", seed);
     uint64_t highest = 0;
-    for (int i = 0; i < KILLS; i++)
+    for (int i = 0; i < kills; i++)
         highest = kill_child_once(&f, acknowledged, MOST, highest + 1, 1 + (unsigned)rand_r(&seed) % 200);
-    print_message("%llu batches over %d kills\n", (unsigned long long)highest, KILLS);
+    print_message("%llu batches over %d kills\n", (unsigned long long)highest, kills);
     free(acknowledged);
     fixture_fini(&f);
 }

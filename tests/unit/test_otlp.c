@@ -263,14 +263,14 @@ static void test_otlp_takes_every_signal_in_its_own_format(void **state)
     }
 }
 
-static void test_otlp_batches_hold_4_mib_or_one_larger_request(void **state)
+static void test_otlp_batches_hold_2_mib_or_one_larger_request(void **state)
 {
     (void)state;
     struct world *w = open_world();
     w->config.otlp.max_request_bytes = 8 << 20;
     w->config.queue.traces_bytes = 32 << 20;
     start(w);
-    static const size_t sizes[] = {3 << 20, 3 << 20, 5 << 20, 1000, 1000};
+    static const size_t sizes[] = {3 << 19, 3 << 19, 5 << 19, 1000, 1000};
     static const uint64_t records[] = {1, 1, 1, 2}; /* of the batches */
     int fds[5];
     for (int i = 0; i < 5; i++) {
@@ -422,7 +422,7 @@ int main(void)
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
         cmocka_unit_test(test_otlp_takes_every_signal_in_its_own_format),
-        cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),
+        cmocka_unit_test(test_otlp_batches_hold_2_mib_or_one_larger_request),
         cmocka_unit_test(test_otlp_adds_the_labels_to_each_resource),
         cmocka_unit_test(test_otlp_refuses_what_it_cannot_take),
         cmocka_unit_test(test_otlp_garbage_is_answered_with_a_status_message),

@@ -76,7 +76,7 @@ static void test_sender_hands_out_the_whole_answer_over_one_connection(void **st
     char url[64];
     backend_server_start(&server, 0, answer, &seen);
     struct gateway_backend_config config = config_of(server.port, url);
-    assert_int_equal(sender_new(&config, BACKEND_LOKI, &sender), 0);
+    assert_int_equal(sender_new(&config, BACKEND_LOKI, TELEMETRY_LOGS, &sender), 0);
     for (int i = 0; i < 3; i++) {
         struct posted posted = post(sender);
         assert_int_equal(posted.outcome, SENDER_ANSWERED);
@@ -101,7 +101,7 @@ static void test_sender_tells_what_did_not_arrive_from_what_may_have(void **stat
     char url[64];
     backend_server_start(&server, 0, answer, &seen);
     struct gateway_backend_config config = config_of(server.port, url);
-    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, &sender), 0);
+    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, TELEMETRY_METRICS, &sender), 0);
     seen.closes = 1;
     assert_int_equal(post(sender).outcome, SENDER_NO_ANSWER); /* on a fresh connection */
     assert_int_equal(post(sender).outcome, SENDER_ANSWERED);
@@ -129,7 +129,7 @@ static void test_sender_gives_up_after_its_timeout(void **state)
     backend_server_start(&server, 0, answer, &seen);
     struct gateway_backend_config config = config_of(server.port, url);
     config.timeout_ms = 200;
-    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, &sender), 0);
+    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, TELEMETRY_METRICS, &sender), 0);
     struct posted posted = post(sender);
     assert_int_equal(posted.outcome, SENDER_NO_ANSWER);
     assert_true(posted.timed_out);
@@ -160,7 +160,7 @@ static void test_sender_reads_a_bearer_token_again_when_it_changes(void **state)
     backend_server_start(&server, 0, answer, &seen);
     struct gateway_backend_config config = config_of(server.port, url);
     config.bearer_token_file = path;
-    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, &sender), 0);
+    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, TELEMETRY_METRICS, &sender), 0);
     post(sender);
     assert_non_null(strstr(seen.headers, "Authorization: Bearer first\r\n"));
     write_token(path, " second ");
@@ -179,7 +179,7 @@ static void test_sender_refuses_a_url_that_is_none(void **state)
     (void)state;
     struct sender *sender;
     struct gateway_backend_config config = {.name = "one", .url = "http://[half", .lanes = 1};
-    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, &sender), -EINVAL);
+    assert_int_equal(sender_new(&config, BACKEND_REMOTE_WRITE, TELEMETRY_METRICS, &sender), -EINVAL);
 }
 
 int main(void)

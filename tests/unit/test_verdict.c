@@ -51,13 +51,41 @@ static const struct seen seen[] = {
     {BACKEND_OTLP_HTTP, 405, "", VERDICT_AWAY},
     {BACKEND_OTLP_HTTP, 415, "unsupported media type", VERDICT_REFUSED},
     {BACKEND_OTLP_HTTP, 503, "", VERDICT_RETRY},
+    /* Prometheus' and Loki's own OTLP endpoints */
+    {BACKEND_OTLP_PLAIN, 200, "", VERDICT_DELIVERED},
+    {BACKEND_OTLP_PLAIN, 204, "", VERDICT_DELIVERED},
+    {BACKEND_OTLP_PLAIN, 400, "out of order sample", VERDICT_REFUSED},
+    {BACKEND_OTLP_PLAIN, 404, "otlp write receiver needs to be enabled", VERDICT_AWAY},
+    {BACKEND_OTLP_PLAIN, 413, "", VERDICT_TOO_LARGE},
+    {BACKEND_OTLP_PLAIN, 429, "", VERDICT_RETRY},
+    {BACKEND_OTLP_PLAIN, 500, "", VERDICT_RETRY},
+    /* OTLP specification, "OTLP/gRPC: failures"; the first rows as Jaeger 1.76 answers */
+    {BACKEND_OTLP_GRPC, 0, "", VERDICT_DELIVERED},
+    {BACKEND_OTLP_GRPC, 0, "\x0a\x02\x08\x03", VERDICT_REFUSED}, /* rejected_spans: 3 */
+    {BACKEND_OTLP_GRPC, 8, "grpc: received message larger than max (5000000 vs. 4194304)", VERDICT_TOO_LARGE},
+    {BACKEND_OTLP_GRPC, 13, "grpc: error unmarshalling request: proto: wrong wireType", VERDICT_REFUSED},
+    {BACKEND_OTLP_GRPC, 1, "", VERDICT_RETRY},   /* CANCELLED */
+    {BACKEND_OTLP_GRPC, 2, "", VERDICT_RETRY},   /* UNKNOWN */
+    {BACKEND_OTLP_GRPC, 3, "", VERDICT_REFUSED}, /* INVALID_ARGUMENT */
+    {BACKEND_OTLP_GRPC, 4, "", VERDICT_RETRY},   /* DEADLINE_EXCEEDED */
+    {BACKEND_OTLP_GRPC, 5, "", VERDICT_AWAY},    /* NOT_FOUND */
+    {BACKEND_OTLP_GRPC, 6, "", VERDICT_REFUSED}, /* ALREADY_EXISTS */
+    {BACKEND_OTLP_GRPC, 7, "", VERDICT_AWAY},    /* PERMISSION_DENIED */
+    {BACKEND_OTLP_GRPC, 8, "", VERDICT_RETRY},   /* RESOURCE_EXHAUSTED */
+    {BACKEND_OTLP_GRPC, 9, "", VERDICT_REFUSED}, /* FAILED_PRECONDITION */
+    {BACKEND_OTLP_GRPC, 10, "", VERDICT_RETRY},  /* ABORTED */
+    {BACKEND_OTLP_GRPC, 11, "", VERDICT_RETRY},  /* OUT_OF_RANGE */
+    {BACKEND_OTLP_GRPC, 12, "", VERDICT_AWAY},   /* UNIMPLEMENTED */
+    {BACKEND_OTLP_GRPC, 14, "", VERDICT_RETRY},  /* UNAVAILABLE */
+    {BACKEND_OTLP_GRPC, 15, "", VERDICT_RETRY},  /* DATA_LOSS */
+    {BACKEND_OTLP_GRPC, 16, "", VERDICT_AWAY},   /* UNAUTHENTICATED */
 };
 
 static void test_verdict_judges_what_real_programs_answer(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
-        struct verdict_answer answer = {seen[i].status, NULL, bytes_of_string(seen[i].body)};
+        struct verdict_answer answer = {seen[i].status, NULL, bytes_of_string(seen[i].body), 0};
         int64_t wait_ms = -1;
         enum verdict verdict = verdict_of(seen[i].kind, &answer, false, &wait_ms);
         if (verdict != seen[i].verdict)
@@ -70,7 +98,7 @@ static void test_verdict_takes_an_empty_partial_success_as_success(void **state)
 {
     (void)state;
     static const uint8_t body[] = {0x0a, 0x00};
-    struct verdict_answer answer = {200, NULL, {body, sizeof body}};
+    struct verdict_answer answer = {200, NULL, {body, sizeof body}, 0};
     int64_t wait_ms;
     assert_int_equal(verdict_of(BACKEND_OTLP_HTTP, &answer, false, &wait_ms), VERDICT_DELIVERED);
 }
@@ -81,17 +109,17 @@ static void test_verdict_drops_on_client_error_only_when_told(void **state)
     static const int statuses[] = {301, 401, 403, 404, 405, 407};
     int64_t wait_ms;
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
-        struct verdict_answer answer = {statuses[i], NULL, {0}};
+        struct verdict_answer answer = {statuses[i], NULL, {0}, 0};
         assert_int_equal(verdict_of(BACKEND_REMOTE_WRITE, &answer, false, &wait_ms), VERDICT_AWAY);
         assert_int_equal(verdict_of(BACKEND_REMOTE_WRITE, &answer, true, &wait_ms), VERDICT_REFUSED);
-        assert_true(verdict_is_of_backend(statuses[i]));
+        assert_true(verdict_is_of_backend(BACKEND_LOKI, statuses[i]));
     }
-    assert_false(verdict_is_of_backend(400));
+    assert_false(verdict_is_of_backend(BACKEND_LOKI, 400));
 }
 
 static int64_t wait_of(const char *retry_after)
 {
-    struct verdict_answer answer = {503, retry_after, {0}};
+    struct verdict_answer answer = {503, retry_after, {0}, 0};
     int64_t wait_ms = -1;
     verdict_of(BACKEND_LOKI, &answer, false, &wait_ms);
     return wait_ms;
@@ -129,9 +157,10 @@ static void test_verdict_knows_out_of_order_words(void **state)
 static void test_verdict_tells_data_from_load(void **state)
 {
     (void)state;
-    struct verdict_answer limit = {429, NULL, bytes_of_string("Maximum active stream limit exceeded when")};
-    struct verdict_answer rate = {429, NULL, bytes_of_string("ingestion rate limit exceeded")};
-    struct verdict_answer broken = {500, NULL, {0}};
+    struct verdict_answer limit = {429, NULL, bytes_of_string("Maximum active stream limit exceeded when"),
+                                   0};
+    struct verdict_answer rate = {429, NULL, bytes_of_string("ingestion rate limit exceeded"), 0};
+    struct verdict_answer broken = {500, NULL, {0}, 0};
     assert_true(verdict_may_be_data(BACKEND_LOKI, &limit));
     assert_false(verdict_may_be_data(BACKEND_LOKI, &rate));
     assert_true(verdict_may_be_data(BACKEND_REMOTE_WRITE, &broken));

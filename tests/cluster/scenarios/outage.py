@@ -56,8 +56,7 @@ def check_others_go_on():
 
 def run():
     make_small()
-    # Letters in order compress well, so it takes many lines to fill a buffer.
-    load = [writers.Writer(f"outage{i}", 400, 40, 100000) for i in range(4)]
+    load = [writers.Writer(f"outage{i}", 2000, 50, 10000, "noise") for i in range(4)]
     stop("loki")
     writers.start(load)
     wait_for(lambda: gateway_metric("tributary_gateway_buffer_full_total", signal="logs"), 240, "a gateway's buffer of logs is full",

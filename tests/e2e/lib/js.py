@@ -18,3 +18,12 @@ def send_trace(url, service, spans, form="proto", compression="none"):
     result = subprocess.run(argv, env={**os.environ, "NODE_PATH": modules}, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+def send_signal(signal, url, service, form, compression):
+    """One request with attributes of every kind; returns when it was exported: the trace id of a trace."""
+    modules = os.path.join(built("js"), "node_modules")
+    argv = ["node", os.path.join(_here, "signals.js"), signal, url, service, form, compression]
+    result = subprocess.run(argv, env={**os.environ, "NODE_PATH": modules}, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    return result.stdout.strip()

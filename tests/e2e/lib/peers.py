@@ -161,7 +161,7 @@ extensions:
 receivers:
   otlp:
     protocols:
-      grpc: {{endpoint: "127.0.0.1:{grpc}"}}
+      grpc: {{endpoint: "127.0.0.1:{grpc}"{tls}}}
       http: {{endpoint: "127.0.0.1:{http}"}}
 exporters:
   jaeger_storage_exporter: {{trace_storage: memory}}
@@ -169,9 +169,10 @@ exporters:
 
 
 class Jaeger(_Backend):
-    """Jaeger's v2 program with storage in memory; ready when its health page says that every part is up."""
+    """Jaeger's v2 program with storage in memory; ready when its health page says that every part is up.
+    grpc_tls: (certificate, key) of the gRPC receiver."""
 
-    def __init__(self, name="jaeger"):
+    def __init__(self, name="jaeger", grpc_tls=None):
         folder = workdir(name)
         ports = {key: free_port() for key in ("health", "query", "query_grpc", "grpc", "http")}
         self.port = ports["http"]
@@ -181,7 +182,8 @@ class Jaeger(_Backend):
         self._health = f"http://127.0.0.1:{ports['health']}/status"
         config = os.path.join(folder, "jaeger.yaml")
         with open(config, "w") as f:
-            f.write(_JAEGER.format(**ports))
+            tls = ", tls: {cert_file: %s, key_file: %s}" % grpc_tls if grpc_tls else ""
+            f.write(_JAEGER.format(tls=tls, **ports))
         self.process = Process(name, [built("jaeger"), f"--config={config}"], folder)
 
     @property
