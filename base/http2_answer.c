@@ -131,16 +131,9 @@ void http2_answer(struct http_request *s, int status, const char *headers, const
     http2_flush(c);
 }
 
-void http2_refuse(struct http_request *s, int status, const char *headers, const char *text)
+static void refuse_grpc(struct http_request *s, int status, const char *text)
 {
-    const char *type = http1_header(&s->http, "content-type");
     struct buf head;
-    if (!type || strncmp(type, "application/grpc", 16) != 0) {
-        struct bytes body = answer_refusal_body(s, status, text, &head, &type);
-        http2_answer(s, status, headers, type, body, NULL);
-        buf_fini(&head);
-        return;
-    }
     buf_init(&head, GRPC_HEAD_BYTES);
     enum grpc_code code = grpc_code_of_http(status);
     int err = grpc_put_status(&head, code, text, code == GRPC_UNAVAILABLE ? 1000 : 0);
@@ -148,6 +141,18 @@ void http2_refuse(struct http_request *s, int status, const char *headers, const
         connection_close(s->carrier);
     else
         http2_answer(s, 200, (const char *)head.ptr, "application/grpc", (struct bytes){0}, NULL);
+    buf_fini(&head);
+}
+
+void http2_refuse(struct http_request *s, int status, const char *headers, const char *text)
+{
+    const char *type = http1_header(&s->http, "content-type"), *body_type;
+    struct buf head;
+    struct bytes body = answer_refusal_body(s, status, text, &head, &body_type);
+    if (!type || strncmp(type, "application/grpc", 16) != 0)
+        http2_answer(s, status, headers, body_type, body, NULL);
+    else
+        refuse_grpc(s, status, text);
     buf_fini(&head);
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/http2.h"
 #include "base/http_connection.h"
+#include "base/passed_sockets.h"
 
 enum { ANSWER_HEAD_BYTES = 16 * 1024, REFUSAL_MAX = 8192 };
 
@@ -47,7 +48,7 @@ static void begin_head(const struct http_request *c, struct buf *head, int statu
         buf_printf(head, "Content-Type: %s\r\n", content_type);
     if (headers)
         buf_append_string(head, headers);
-    if (!c->keeps_alive || c->server->is_stopping)
+    if (!c->keeps_alive || (c->server->is_stopping && !passed_sockets_is_on()))
         buf_append_string(head, "Connection: close\r\n");
     else if (c->http.parser.http_minor == 0)
         buf_append_string(head, "Connection: keep-alive\r\n");
@@ -128,6 +129,13 @@ const char *answer_refusal_headers(int status)
     return NULL;
 }
 
+/* The target, unless the head was refused before its end. */
+static const char *path_of(const struct http_request *c)
+{
+    const struct buf *head = &c->http.head;
+    return head->len && memchr(head->ptr, '\0', head->len) ? (const char *)head->ptr : "";
+}
+
 struct bytes answer_refusal_body(const struct http_request *c, int status, const char *text,
                                  struct buf *storage, const char **ret_content_type)
 {
@@ -135,7 +143,10 @@ struct bytes answer_refusal_body(const struct http_request *c, int status, const
     const char *type = NULL;
     buf_init(storage, REFUSAL_MAX);
     if (server && server->put_refusal)
-        type = server->put_refusal(http1_header(&c->http, "content-type"), status, text, storage);
+        type = server->put_refusal(
+            server->ctx,
+            &(struct http_refusal){path_of(c), http1_header(&c->http, "content-type"), status, text},
+            storage);
     *ret_content_type = type ? type : "text/plain; charset=utf-8";
     return type ? buf_bytes(storage) : bytes_of_string(text);
 }

@@ -41,7 +41,7 @@ struct http_server {
     void *ctx;
     struct http_limits limits;
     struct http1_limits message_limits;
-    const char *(*put_refusal)(const char *content_type, int status, const char *text, struct buf *body);
+    const char *(*put_refusal)(void *ctx, const struct http_refusal *refusal, struct buf *body);
     struct http_request *connections; /* owned; a list */
     int connection_count;
     int64_t accepted; /* connections so far */

@@ -92,6 +92,14 @@ void http_server_stop(struct http_server *server)
             http2_stop(c);
 }
 
+bool http_server_is_quiet(const struct http_server *server)
+{
+    for (const struct http_request *c = server->connections; c; c = c->next)
+        if (c->state != CONNECTION_IDLE && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)
+            return false;
+    return true;
+}
+
 void http_server_close(struct http_server *server)
 {
     if (!server || server->is_closing)
@@ -107,7 +115,7 @@ void http_server_close(struct http_server *server)
 }
 
 void http_server_on_refusal(struct http_server *server,
-                            const char *(*put)(const char *content_type, int status, const char *text,
+                            const char *(*put)(void *ctx, const struct http_refusal *refusal,
                                                struct buf *body))
 {
     server->put_refusal = put;

@@ -44,11 +44,18 @@ struct http_limits {
 int http_server_new(uv_loop_t *loop, const char *address, const struct http_route *routes, void *ctx,
                     const struct http_limits *limits, struct http_server **ret_server);
 
-/* http_server_on_refusal: how the server's own refusals (404, 405, 413, 415 and others) are said to a client
- * whose request had that content type (NULL: none, or not known yet): put appends the body and returns its
- * content type; NULL: text, as without it. gRPC clients are told in gRPC's form in any case. */
+/* A refusal of the server's own: 404, 405, 413, 415 and others. */
+struct http_refusal {
+    const char *path, *content_type; /* of the request; path "" and content_type NULL when not known (yet) */
+    int status;
+    const char *text; /* for people; may end with a newline */
+};
+
+/* http_server_on_refusal: put is told of each, appends the body that says it and returns its content type;
+ * NULL: the text is sent, as without put. A gRPC client is told in gRPC's form in any case. Borrows the
+ * routes' ctx. */
 void http_server_on_refusal(struct http_server *server,
-                            const char *(*put)(const char *content_type, int status, const char *text,
+                            const char *(*put)(void *ctx, const struct http_refusal *refusal,
                                                struct buf *body));
 
 /* http_server_port: the port it listens on (when 0 was asked for); 0 for a unix socket. */
@@ -56,6 +63,10 @@ int http_server_port(const struct http_server *server);
 
 /* http_server_stop: stops accepting; idle connections close, the others after their answer. */
 void http_server_stop(struct http_server *server);
+
+/* http_server_is_quiet: no connection is in the middle of a request or its answer; after http_server_stop
+ * none will be any more. */
+bool http_server_is_quiet(const struct http_server *server);
 
 /* http_server_close: closes everything and frees the server (asynchronously, on the loop). All its requests
  * are invalid from here on; neither a route nor on_gone is called any more. NULL is fine. */

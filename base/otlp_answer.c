@@ -91,14 +91,19 @@ static const char *put_status(enum otlp_form form, int status, const char *messa
     return form == OTLP_JSON ? json_type : protobuf_type;
 }
 
-const char *otlp_answer_refusal(const char *content_type, int status, const char *text, struct buf *body)
+const char *otlp_answer_refusal(const struct http_refusal *refusal, struct buf *body,
+                                char ret_code[OTLP_CODE_BYTES])
 {
     char message[160];
-    enum otlp_form form = form_of(content_type);
+    enum otlp_form form = form_of(refusal->content_type);
+    if (form == OTLP_GRPC)
+        snprintf(ret_code, OTLP_CODE_BYTES, "%s", grpc_code_name(grpc_code_of_http(refusal->status)));
+    else
+        snprintf(ret_code, OTLP_CODE_BYTES, "%d", refusal->status);
     if (form != OTLP_JSON && form != OTLP_PROTOBUF)
         return NULL;
-    snprintf(message, sizeof message, "%.*s", (int)strcspn(text, "\n"), text);
-    return put_status(form, status, message, body);
+    snprintf(message, sizeof message, "%.*s", (int)strcspn(refusal->text, "\n"), refusal->text);
+    return put_status(form, refusal->status, message, body);
 }
 
 void otlp_answer_failure(struct http_request *request, int status, const char *message,

@@ -16,11 +16,12 @@ enum otlp_form { OTLP_PROTOBUF, OTLP_JSON, OTLP_GRPC, OTLP_UNKNOWN };
 /* otlp_form_of: by the request's content type. */
 enum otlp_form otlp_form_of(const struct http_request *request);
 
-/* otlp_answer_refusal: for http_server_on_refusal: a Status, to a request in protobuf or JSON. */
-const char *otlp_answer_refusal(const char *content_type, int status, const char *text, struct buf *body);
-
 /* Room for the name of an answer's code: "200", "UNAVAILABLE". */
 enum { OTLP_CODE_BYTES = 24 };
+
+/* otlp_answer_refusal: of http_server_on_refusal's put: a Status, to a request in protobuf or JSON. */
+const char *otlp_answer_refusal(const struct http_refusal *refusal, struct buf *body,
+                                char ret_code[OTLP_CODE_BYTES]);
 
 /* otlp_answer_success: all of it was taken: 200 or OK with an empty Export...ServiceResponse. ret_code: for
  * the count. */

@@ -156,9 +156,18 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
         free(bytes);
         return -ENOMEM;
     }
-    uint8_t *exact = realloc(bytes, len);
-    *w = (struct otlp_waiting){.lane = lane, .bytes = exact ? exact : bytes, .len = len, .count = *count};
-    hold(lane, len, 0);
+    *w = (struct otlp_waiting){.lane = lane, .bytes = bytes, .len = len, .raw_len = len, .count = *count};
+    otlp_queue_compress(w);
+    if (w->len > otlp_lane_room(lane)) {
+        free(w->bytes);
+        free(w);
+        return -ENOBUFS;
+    }
+    if (!w->is_block) {
+        uint8_t *exact = realloc(w->bytes, len);
+        w->bytes = exact ? exact : w->bytes;
+    }
+    hold(lane, w->len, 0);
     stats_add(lane->records, (int64_t)count->records);
     otlp_queue_append(&lane->queue, w);
     if (options->answers_when_queued) {

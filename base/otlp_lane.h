@@ -22,7 +22,7 @@ struct otlp_lane {
     struct otlp_queue queue;   /* not yet sealed, oldest first */
     struct otlp_queue sealed;  /* of the batch that is out, oldest first */
     const struct batch *batch; /* borrowed; NULL when none is out */
-    size_t held_bytes;         /* raw bytes of both lists */
+    size_t held_bytes;         /* what both lists wait with */
     struct stats_cell *records, *queue_bytes, *possible_repeats;
 };
 
@@ -32,6 +32,11 @@ struct otlp_receiver {
     struct http_server *http, *grpc; /* owned; grpc may be NULL */
     uv_timer_t timer;                /* the earliest deadline */
     struct buf labels;               /* options.labels as resource attributes */
+    uv_timer_t quiet_timer;          /* stopped: looks whether all requests are answered */
+    int64_t quiet_until_ms;          /* of uv_now */
+    void (*quiet)(void *ctx);
+    void *quiet_ctx;
+    int handles_open;
     struct otlp_lane lanes[TELEMETRY_COUNT];
     size_t held_bytes; /* of all lanes */
 };
@@ -45,8 +50,8 @@ void otlp_lane_free(struct otlp_lane *lane);
 /* otlp_lane_room: bytes that may still wait. A lane that holds nothing may take all that is left. */
 size_t otlp_lane_room(const struct otlp_lane *lane);
 
-/* otlp_lane_add: the request waits with its bytes (the lane becomes their owner, whatever happens). 0, or
- * -ENOMEM. */
+/* otlp_lane_add: the request waits with its bytes (the lane becomes their owner, whatever happens). 0,
+ * -ENOBUFS: no room, or -ENOMEM. */
 int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t *bytes, size_t len,
                   const struct otlp_count *count);
 

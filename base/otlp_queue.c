@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/pb.h"
 #include "base/snap.h"
 
 void otlp_queue_init(struct otlp_queue *queue)
@@ -35,10 +36,22 @@ struct otlp_waiting *otlp_queue_first_unanswered(const struct otlp_queue *queue)
     return w;
 }
 
-struct sealing {
-    struct buf raw, block;
-    struct otlp_count count;
-};
+void otlp_queue_compress(struct otlp_waiting *w)
+{
+    struct buf block;
+    size_t len;
+    if (w->is_block || w->len < OTLP_SMALL_BYTES)
+        return;
+    buf_init(&block, 32 + w->len + w->len / 6); /* the most that snappy makes of it */
+    if (snap_compress((struct bytes){w->bytes, w->len}, &block) == 0 && block.len < w->len) {
+        uint8_t *bytes = buf_detach(&block, &len), *exact = realloc(bytes, len);
+        free(w->bytes);
+        w->bytes = exact ? exact : bytes;
+        w->len = len;
+        w->is_block = true;
+    }
+    buf_fini(&block);
+}
 
 static void add_times(struct otlp_count *sum, const struct otlp_count *one)
 {
@@ -53,24 +66,59 @@ static void add_times(struct otlp_count *sum, const struct otlp_count *one)
 static size_t measure_batch(const struct otlp_queue *queue)
 {
     const struct otlp_waiting *w = queue->first;
-    size_t len = w->len;
-    while ((w = w->next) && len + w->len <= OTLP_BATCH_RAW_BYTES)
-        len += w->len;
+    size_t len = w->raw_len;
+    while ((w = w->next) && len + w->raw_len <= OTLP_BATCH_RAW_BYTES)
+        len += w->raw_len;
     return len;
 }
 
-/* Concatenated requests are one request: all their top-level fields are repeated ones. */
-static int compress(const struct otlp_queue *queue, size_t raw_len, struct sealing *s)
+static int append_body(struct bytes block, struct buf *out)
 {
-    const struct otlp_waiting *first = queue->first;
+    struct bytes body;
+    size_t raw_len;
+    int err = snap_body(block, &body, &raw_len);
+    return err < 0 ? err : buf_append(out, body.ptr, body.len);
+}
+
+/* Requests that are not compressed yet, one after the other from w on, as one body; *ret_next is what follows
+ * them. */
+static int append_run(const struct otlp_waiting *w, size_t raw_left, struct buf *out,
+                      const struct otlp_waiting **ret_next)
+{
+    struct buf raw, block;
     int err = 0;
-    buf_init(&s->raw, raw_len);
-    buf_init(&s->block, raw_len + raw_len / 4 + 1024); /* beyond what snappy may need: 32 + n + n / 6 */
-    if (first->len == raw_len)
-        return snap_compress((struct bytes){first->bytes, first->len}, &s->block);
-    for (const struct otlp_waiting *w = first; !err && s->raw.len < raw_len; w = w->next)
-        err = buf_append(&s->raw, w->bytes, w->len);
-    return err < 0 ? err : snap_compress(buf_bytes(&s->raw), &s->block);
+    buf_init(&raw, raw_left);
+    for (; w && !w->is_block && raw.len + w->raw_len <= raw_left && !err; w = w->next)
+        err = buf_append(&raw, w->bytes, w->len);
+    buf_init(&block, 32 + raw.len + raw.len / 6);
+    if (err == 0)
+        err = snap_compress(buf_bytes(&raw), &block);
+    if (err == 0)
+        err = append_body(buf_bytes(&block), out);
+    buf_fini(&raw);
+    buf_fini(&block);
+    *ret_next = w;
+    return err;
+}
+
+/* The requests that have raw_len bytes together, as one block. */
+static int join(const struct otlp_queue *queue, size_t raw_len, struct buf *out)
+{
+    size_t left = raw_len;
+    int err = buf_reserve(out, PB_MAX_VARINT);
+    if (err < 0)
+        return err;
+    out->len = (size_t)(pb_write_varint(out->ptr, raw_len) - out->ptr);
+    for (const struct otlp_waiting *w = queue->first, *next; left && !err; w = next) {
+        next = w->next;
+        if (w->is_block)
+            err = append_body((struct bytes){w->bytes, w->len}, out);
+        else
+            err = append_run(w, left, out, &next);
+        for (; w != next; w = w->next)
+            left -= w->raw_len;
+    }
+    return err;
 }
 
 /* The sealed requests move to their list and give up their bytes. */
@@ -79,7 +127,7 @@ static void move(struct otlp_queue *queue, struct otlp_queue *sealed, size_t raw
 {
     while (raw_len > 0) {
         struct otlp_waiting *w = otlp_queue_take_first(queue);
-        raw_len -= w->len;
+        raw_len -= w->raw_len;
         add_times(ret_count, &w->count);
         free(w->bytes);
         w->bytes = NULL;
@@ -110,20 +158,21 @@ static void fill_batch(struct batch *b, enum telemetry signal, size_t raw_len, c
 int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, enum telemetry signal,
                     const char *origin, struct batch **ret_batch)
 {
-    struct sealing s = {0};
+    struct buf block;
+    struct otlp_count count = {0};
     if (!queue->first)
         return -EAGAIN;
     size_t raw_len = measure_batch(queue);
+    buf_init(&block, raw_len + raw_len / 4 + 1024);
     struct batch *b = batch_new(origin);
-    int err = b ? compress(queue, raw_len, &s) : -ENOMEM;
+    int err = b ? join(queue, raw_len, &block) : -ENOMEM;
     if (err == 0) {
-        move(queue, sealed, raw_len, &s.count);
-        fill_batch(b, signal, raw_len, &s.count, &s.block);
+        move(queue, sealed, raw_len, &count);
+        fill_batch(b, signal, raw_len, &count, &block);
         *ret_batch = b;
     } else {
         batch_free(b);
     }
-    buf_fini(&s.raw);
-    buf_fini(&s.block);
+    buf_fini(&block);
     return err;
 }

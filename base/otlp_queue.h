@@ -1,7 +1,9 @@
 /* otlp_queue.h - OTLP requests that wait, and how they become a batch. Internal to otlp*.c.
  *
  * Concatenated requests are one request, because all their top-level fields are repeated ones: a batch is the
- * waiting requests' bytes one after the other, compressed once.
+ * waiting requests' bytes one after the other. A request is compressed when it comes, so that what waits
+ * takes a fraction of its bytes, and sealing joins snappy blocks by copying; small ones wait as they are and
+ * are compressed together.
  */
 #ifndef BASE_OTLP_QUEUE_H
 #define BASE_OTLP_QUEUE_H
@@ -12,7 +14,7 @@
 struct http_request;
 struct otlp_lane;
 
-enum { OTLP_BATCH_RAW_BYTES = 2 * 1024 * 1024 };
+enum { OTLP_BATCH_RAW_BYTES = 4 * 1024 * 1024, OTLP_SMALL_BYTES = 8 * 1024 };
 
 /* A request that waits for its commit. Its bytes are given up when it is sealed. */
 struct otlp_waiting {
@@ -20,7 +22,9 @@ struct otlp_waiting {
     struct otlp_lane *lane;       /* borrowed */
     struct http_request *request; /* borrowed; NULL once answered or gone */
     uint8_t *bytes;               /* owned; NULL once sealed */
-    size_t len;
+    size_t len;                   /* of bytes; also once they are gone */
+    size_t raw_len;
+    bool is_block; /* bytes are a snappy block */
     struct otlp_count count;
     int64_t deadline_ms; /* of uv_now */
 };
@@ -29,6 +33,9 @@ struct otlp_waiting {
 struct otlp_queue {
     struct otlp_waiting *first, **end;
 };
+
+/* otlp_queue_compress: makes a block of the waiting request's bytes unless it is small or does not shrink. */
+void otlp_queue_compress(struct otlp_waiting *w);
 
 void otlp_queue_init(struct otlp_queue *queue);
 void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w);

@@ -9,7 +9,7 @@
 #include "base/otlp_json.h"
 #include "base/otlp_lane.h"
 
-enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64 };
+enum { IDLE_MS = 5 * 60 * 1000, HOST_BYTES = 64, MOST_SHRINKING = 8, QUIET_LOOK_MS = 10 };
 
 /* Deadlines */
 
@@ -151,7 +151,7 @@ static int add_attributes(struct incoming *in)
         buf_clear(&attributes);
     int err = buf_append(&attributes, receiver->labels.ptr, receiver->labels.len);
     if (err == 0 && attributes.len) {
-        buf_init(&out, otlp_lane_room(in->lane));
+        buf_init(&out, options->queue_bytes);
         err = otlp_add_resource_attributes((struct bytes){in->bytes, in->len}, buf_bytes(&attributes), &out);
         if (err == 0)
             replace_bytes(in, &out);
@@ -164,7 +164,7 @@ static int add_attributes(struct incoming *in)
 static void queue_request(struct incoming *in, const struct otlp_count *count)
 {
     int err = add_attributes(in);
-    if (err == -EMSGSIZE && in->lane->receiver->held_bytes == 0) {
+    if (err == -EMSGSIZE) {
         refuse(in, 413, "larger than the queue with attributes");
         return;
     }
@@ -195,7 +195,7 @@ static void serve(struct otlp_receiver *receiver, struct http_request *request, 
         otlp_lane_accept(in.lane, request);
     } else if (in.len > receiver->options.queue_bytes) {
         refuse(&in, 413, "larger than the queue");
-    } else if (in.len > otlp_lane_room(in.lane)) {
+    } else if (in.len / MOST_SHRINKING > otlp_lane_room(in.lane)) { /* not worth compressing */
         refuse(&in, 503, "the queue is full");
     } else {
         queue_request(&in, &count);
@@ -226,6 +226,26 @@ static const struct http_route routes[] = {
     {"POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", serve_traces},
     {0},
 };
+
+/* Which signal a path is about; "unknown": none. */
+static const char *signal_of(const char *path)
+{
+    size_t len = strcspn(path, "?");
+    for (const struct http_route *r = routes; r->path; r++)
+        if (strlen(r->path) == len && strncmp(r->path, path, len) == 0)
+            return r->serve == serve_metrics ? "metrics" : r->serve == serve_logs ? "logs" : "traces";
+    return "unknown";
+}
+
+/* What the server refuses by itself is counted and said as what is refused here. */
+static const char *put_refusal(void *ctx, const struct http_refusal *refusal, struct buf *body)
+{
+    const struct otlp_options *options = &((struct otlp_receiver *)ctx)->options;
+    char code[OTLP_CODE_BYTES];
+    const char *type = otlp_answer_refusal(refusal, body, code);
+    stats_add(stats_cell(options->stats, options->metrics.requests, signal_of(refusal->path), code), 1);
+    return type;
+}
 
 /* Batches */
 
@@ -267,11 +287,26 @@ int otlp_receiver_grpc_port(const struct otlp_receiver *receiver)
     return receiver->grpc ? http_server_port(receiver->grpc) : 0;
 }
 
-void otlp_receiver_stop(struct otlp_receiver *receiver)
+static void look_whether_quiet(uv_timer_t *timer)
+{
+    struct otlp_receiver *receiver = timer->data;
+    bool is_quiet =
+        http_server_is_quiet(receiver->http) && (!receiver->grpc || http_server_is_quiet(receiver->grpc));
+    if (!is_quiet && (int64_t)uv_now(receiver->loop) < receiver->quiet_until_ms)
+        return;
+    uv_timer_stop(timer);
+    receiver->quiet(receiver->quiet_ctx);
+}
+
+void otlp_receiver_stop(struct otlp_receiver *receiver, int64_t most_ms, void (*quiet)(void *ctx), void *ctx)
 {
     http_server_stop(receiver->http);
     if (receiver->grpc)
         http_server_stop(receiver->grpc);
+    receiver->quiet = quiet;
+    receiver->quiet_ctx = ctx;
+    receiver->quiet_until_ms = (int64_t)uv_now(receiver->loop) + most_ms;
+    uv_timer_start(&receiver->quiet_timer, look_whether_quiet, 0, QUIET_LOOK_MS);
 }
 
 static int encode_labels(const struct conf_map *labels, struct buf *out)
@@ -297,14 +332,14 @@ static int start_listening(struct otlp_receiver *receiver)
         http_server_new(receiver->loop, options->listen_http, routes, receiver, &limits, &receiver->http);
     if (err < 0)
         return err;
-    http_server_on_refusal(receiver->http, otlp_answer_refusal);
+    http_server_on_refusal(receiver->http, put_refusal);
     if (!options->listen_grpc || !options->listen_grpc[0])
         return 0;
     err = http_server_new(receiver->loop, options->listen_grpc, routes, receiver, &limits, &receiver->grpc);
     if (err < 0)
         http_server_close(receiver->http);
     else
-        http_server_on_refusal(receiver->grpc, otlp_answer_refusal);
+        http_server_on_refusal(receiver->grpc, put_refusal);
     return err;
 }
 
@@ -327,7 +362,9 @@ int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
         return err;
     }
     uv_timer_init(loop, &receiver->timer);
-    receiver->timer.data = receiver;
+    uv_timer_init(loop, &receiver->quiet_timer);
+    receiver->timer.data = receiver->quiet_timer.data = receiver;
+    receiver->handles_open = 2;
     *ret_receiver = receiver;
     return 0;
 }
@@ -335,6 +372,8 @@ int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct otlp_receiver *receiver = handle->data;
+    if (--receiver->handles_open)
+        return;
     buf_fini(&receiver->labels);
     free(receiver);
 }
@@ -348,4 +387,5 @@ void otlp_receiver_close(struct otlp_receiver *receiver)
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         otlp_lane_free(&receiver->lanes[i]);
     uv_close((uv_handle_t *)&receiver->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&receiver->quiet_timer, on_timer_closed);
 }

@@ -80,8 +80,10 @@ bool otlp_receiver_has(const struct otlp_receiver *receiver, enum telemetry sign
 int otlp_receiver_port(const struct otlp_receiver *receiver);
 int otlp_receiver_grpc_port(const struct otlp_receiver *receiver);
 
-/* otlp_receiver_stop: takes no further connections; requests that wait can still be sealed and answered. */
-void otlp_receiver_stop(struct otlp_receiver *receiver);
+/* otlp_receiver_stop: takes no further connections; requests that have begun are read to their end, sealed
+ * and answered. quiet(ctx) is called once, from the loop, when no connection has one any more, or after
+ * most_ms. */
+void otlp_receiver_stop(struct otlp_receiver *receiver, int64_t most_ms, void (*quiet)(void *ctx), void *ctx);
 
 /* otlp_receiver_close: requests still waiting end with their connections; frees asynchronously on the loop.
  * NULL is fine. */

@@ -108,6 +108,8 @@ static void decode(struct desk *desk, nng_msg *message)
         desk->error = wire_decode_resume(frame, &desk->resume);
     else if (desk->error == 0 && desk->kind == WIRE_ASSIGNMENT_REQUEST)
         desk->error = assignment_decode_request(frame, &desk->assignment);
+    else if (desk->error == 0 && desk->kind == WIRE_QUESTION)
+        desk->error = question_decode(frame, &desk->question);
     else if (desk->error == 0)
         desk->error = -EBADMSG; /* a reply is no request */
     nng_msg_free(message);

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "gateway/config.h"
 #include "proto/assignment.h"
+#include "proto/question.h"
 
 enum {
     DOOR_DESKS = 64,
@@ -33,6 +34,7 @@ struct desk {
     struct batch *batch; /* owned; of WIRE_BATCH */
     struct wire_resume resume;
     struct assignment_request assignment;
+    struct question question;
     size_t bytes;        /* of the message */
     int64_t received_ns; /* monotonic */
     int64_t received_wall_ns;

@@ -20,6 +20,7 @@
 #include "gateway/receive.h"
 #include "gateway/refused.h"
 #include "gateway/replay.h"
+#include "gateway/replicas.h"
 #include "gateway/status.h"
 #include "gateway/tap.h"
 #include "gateway/web.h"
@@ -41,6 +42,7 @@ struct gateway {
     struct control *control;                 /* owned */
     struct tap *tap;                         /* owned */
     struct status *status;                   /* owned */
+    struct replicas *replicas;               /* owned */
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
     struct replay *replay;                   /* owned */
@@ -133,11 +135,14 @@ static int start_control(struct gateway *gw)
     if (err == 0)
         err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
     if (err == 0)
-        err = status_new(gw->control, gw->config.name, &gw->parts, &gw->status);
+        err = replicas_new(&gw->loop, &gw->config, gw->receive, &gw->replicas);
+    if (err == 0)
+        err = status_new(gw->control, gw->config.name, &gw->parts, gw->replicas, &gw->status);
     if (err == 0)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
-        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->refused);
+        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, gw->receive, gw->replicas,
+                          &gw->refused);
     if (err == 0)
         err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
@@ -189,6 +194,7 @@ static void stop(struct gateway *gw)
     config_watch_close(gw->config_watch);
     web_close(gw->web);
     tap_close(gw->tap);
+    replicas_close(gw->replicas);
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);

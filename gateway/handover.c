@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rendezvous.h"
+#include "gateway/own_address.h"
 #include "proto/link.h"
 #include "proto/peers.h"
 
@@ -70,6 +71,7 @@ struct handover {
     uint64_t rows, skipped;
     void (*done)(void *ctx, uint64_t rows_left);
     void *ctx;
+    bool has_forgotten; /* where some origin's rows went: memory was out */
     bool is_closed;
 };
 
@@ -97,8 +99,10 @@ static void note_went(struct run *run)
         return;
     }
     went = calloc(1, sizeof *went);
-    if (!went)
-        return; /* told as "none held": its agent reads its logs again, nothing is lost */
+    if (!went) {
+        run->handover->has_forgotten = true;
+        return;
+    }
     went->signal = run->signal;
     memcpy(went->buffer_id, run->buffer_id, sizeof went->buffer_id);
     memcpy(went->origin, run->row.origin, sizeof went->origin);
@@ -109,45 +113,12 @@ static void note_went(struct run *run)
 
 const char *handover_went(void *handover, const char *origin, enum telemetry signal)
 {
+    const struct handover *h = handover;
     const struct went *went = find_went(handover, origin, signal);
-    return went ? went->buffer_id : "";
+    return went ? went->buffer_id : h->has_forgotten ? "several" : "";
 }
 
 /* ---- the other gateways */
-
-static const char *port_of(const char *url)
-{
-    return strrchr(url, ':') + 1;
-}
-
-static bool is_own_port(const struct handover *h, int port)
-{
-    size_t listeners = h->config->agents.listen.count ? h->config->agents.listen.count : 1;
-    for (size_t i = 0; i < listeners; i++)
-        if (receive_port(h->receive, i) == port)
-            return true;
-    return false;
-}
-
-/* Whether the peer is this program: an address of this machine and a port that we listen on. */
-static bool is_self(const struct handover *h, const struct peer *peer)
-{
-    uv_interface_address_t *own;
-    char ip[64], begin[80];
-    int count = 0;
-    bool found = false;
-    if (!is_own_port(h, atoi(port_of(peer->url))) || uv_interface_addresses(&own, &count) < 0)
-        return false;
-    for (int i = 0; i < count && !found; i++) {
-        bool is_v4 = own[i].address.address4.sin_family == AF_INET;
-        if (uv_ip_name((struct sockaddr *)&own[i].address, ip, sizeof ip) < 0)
-            continue;
-        snprintf(begin, sizeof begin, is_v4 ? "://%s:" : "://[%s]:", ip);
-        found = strstr(peer->url, begin) != NULL;
-    }
-    uv_free_interface_addresses(own, count);
-    return found;
-}
 
 static void advance_all(struct handover *h);
 
@@ -206,7 +177,7 @@ static void look_for_targets(struct handover *h)
         size_t known = 0;
         while (known < h->target_count && strcmp(h->targets[known].peer.url, list[i].url) != 0)
             known++;
-        if (known == h->target_count && known < PEERS_MAX && !is_self(h, &list[i]))
+        if (known == h->target_count && known < PEERS_MAX && !own_address_is(h->config, h->receive, &list[i]))
             open_target(h, &list[i]);
     }
     free(list);

@@ -48,6 +48,12 @@
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
       "backend")                                                                                             \
+    X(SETTLE_RATE, "tributary_gateway_backend_settled_bytes_per_second", STATS_GAUGE, 1,                     \
+      "Compressed bytes settled, over the last minute.", "signal", "backend")                                \
+    X(CATCH_UP, "tributary_gateway_backend_catch_up_seconds", STATS_GAUGE, 1e-3,                             \
+      "When nothing will be owed any more at this rate; -1: not at this rate.", "signal", "backend")         \
+    X(RUNWAY, "tributary_gateway_buffer_runway_seconds", STATS_GAUGE, 1e-3,                                  \
+      "How long the buffer still holds at this rate; -1: for ever.", "signal")                               \
     /* fan-out */                                                                                            \
     X(REQUESTS, "tributary_gateway_backend_requests_total", STATS_COUNTER, 1, "Requests by verdict.",        \
       "signal", "backend", "verdict")                                                                        \

@@ -9,6 +9,8 @@
 #include "base/otlp_receiver.h"
 #include "gateway/metrics.h"
 
+enum { QUIET_MS = 5000 }; /* for clients in the middle of a request, when it drains */
+
 /* One signal's way into its buffer. */
 struct way {
     struct buffer_append append;
@@ -29,6 +31,7 @@ struct otlp_intake {
     struct way ways[TELEMETRY_COUNT];
     void (*drained)(void *ctx);
     void *drained_ctx;
+    bool is_quiet;   /* no client is in the middle of a request any more */
     bool is_drained; /* what arrives now is not taken; its connection ends without an answer */
     bool is_closed;
 };
@@ -53,7 +56,7 @@ static void finish_if_idle(struct otlp_intake *intake)
         return;
     if (intake->is_closed) {
         free(intake);
-    } else if (drained) {
+    } else if (drained && intake->is_quiet) {
         intake->drained = NULL;
         intake->is_drained = true;
         drained(intake->drained_ctx);
@@ -210,12 +213,18 @@ int otlp_intake_new(struct loop *loop, const struct gateway_config *config,
     return 0;
 }
 
+static void on_quiet(void *ctx)
+{
+    struct otlp_intake *intake = ctx;
+    intake->is_quiet = true;
+    finish_if_idle(intake);
+}
+
 void otlp_intake_drain(struct otlp_intake *intake, void (*done)(void *ctx), void *ctx)
 {
     intake->drained = done;
     intake->drained_ctx = ctx;
-    otlp_receiver_stop(intake->receiver);
-    finish_if_idle(intake);
+    otlp_receiver_stop(intake->receiver, QUIET_MS, on_quiet, intake);
 }
 
 void otlp_intake_close(struct otlp_intake *intake)

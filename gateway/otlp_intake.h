@@ -26,8 +26,7 @@ int otlp_intake_new(struct loop *loop, const struct gateway_config *config,
 int otlp_intake_port(const struct otlp_intake *intake);
 int otlp_intake_grpc_port(const struct otlp_intake *intake);
 
-/* otlp_intake_drain: takes no further connections; done(ctx) when what waited was committed, perhaps from
- * inside this call. */
+/* otlp_intake_drain: takes no further connections; done(ctx) when what had begun was committed. */
 void otlp_intake_drain(struct otlp_intake *intake, void (*done)(void *ctx), void *ctx);
 
 /* otlp_intake_close: no callback after it; frees on the loop, after the last commit. NULL is fine. */

@@ -23,6 +23,10 @@ struct receive {
     struct buffer *buffers[TELEMETRY_COUNT]; /* borrowed */
     struct stats *stats;                     /* borrowed */
     struct receive_assignments assignments;
+    struct {
+        int (*tell)(void *ctx, const struct question *question, struct buf *text);
+        void *ctx;
+    } tellers[QUESTION_VERBS];
     struct door *door; /* owned; NULL once closed */
     struct origins origins;
     int under_way;          /* requests that a buffer has */
@@ -373,6 +377,28 @@ static void serve_assignment(struct receive *receive, struct desk *desk)
     assignment_fini(&assignment);
 }
 
+/* ---- questions of other gateways */
+
+static void serve_question(struct receive *receive, struct desk *desk)
+{
+    struct buf text, frame;
+    buf_init(&text, QUESTION_MAX_ANSWER);
+    buf_init(&frame, MAX_FRAME_BYTES);
+    int status = 503;
+    enum question_verb verb = desk->question.verb;
+    if (receive->tellers[verb].tell)
+        status = receive->tellers[verb].tell(receive->tellers[verb].ctx, &desk->question, &text);
+    answer(desk, question_encode_answer(status, buf_bytes(&text), &frame), &frame);
+    buf_fini(&text);
+}
+
+void receive_on_question(struct receive *receive, enum question_verb verb,
+                         int (*tell)(void *ctx, const struct question *question, struct buf *text), void *ctx)
+{
+    receive->tellers[verb].tell = tell;
+    receive->tellers[verb].ctx = ctx;
+}
+
 static void serve(void *ctx, struct desk *desk)
 {
     struct receive *receive = ctx;
@@ -390,6 +416,10 @@ static void serve(void *ctx, struct desk *desk)
     case WIRE_ASSIGNMENT_REQUEST:
         serve_assignment(receive, desk);
         return;
+    case WIRE_QUESTION:
+        serve_question(receive, desk);
+        return;
+    case WIRE_QUESTION_ANSWER:
     case WIRE_REPLY:
     case WIRE_RESUME_REPLY:
     case WIRE_ASSIGNMENT:

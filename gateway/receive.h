@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "gateway/config.h"
 #include "proto/assignment.h"
+#include "proto/question.h"
 
 struct receive;
 
@@ -41,6 +42,12 @@ bool receive_is_open(const struct receive *receive);
 
 /* receive_agents: fills at most most, returns how many there are. Loop thread. */
 size_t receive_agents(const struct receive *receive, struct receive_agent *agents, size_t most);
+
+/* receive_on_question: tell(ctx, question, text) answers another gateway's questions of the verb: the status,
+ * with the answer in text. NULL: 503. */
+void receive_on_question(struct receive *receive, enum question_verb verb,
+                         int (*tell)(void *ctx, const struct question *question, struct buf *text),
+                         void *ctx);
 
 /* receive_drain: from now on batches are answered `busy`; done(ctx) when every append under way was answered.
  */

@@ -20,13 +20,14 @@ struct refused {
     struct jobs *jobs;                   /* borrowed, as the next two */
     const struct gateway_config *config; /* lives until the loop has ended */
     struct buffer *buffers[TELEMETRY_COUNT];
+    struct replicas *replicas; /* borrowed */
 };
 
 struct work {
     const struct gateway_config *config; /* borrowed */
     struct buffer *buffers[TELEMETRY_COUNT];
     enum action action;
-    bool is_json;
+    bool is_json, is_for_others;
     char backend[MOST_TEXT], origin[MOST_TEXT];
     struct buffer_refusal_filter filter;
     int signal, only; /* the one being read; the only one asked for, or -1 */
@@ -88,10 +89,11 @@ static void print_head(struct work *work, const struct buffer_refusal *refusal, 
         return;
     }
     buf_printf(out,
-               "%s id=%lld at=%s backend=%s cause=%s origin=%s source=\"%s\" records=%llu row=%lld status=%d "
+               "%s gateway=%s id=%lld at=%s backend=%s cause=%s origin=%s source=\"%s\" records=%llu "
+               "row=%lld status=%d "
                "words=%s\n",
-               telemetry_name((enum telemetry)work->signal), (long long)refusal->id, at, refusal->backend,
-               buffer_cause_name(refusal->cause), refusal->origin, source,
+               telemetry_name((enum telemetry)work->signal), work->config->name, (long long)refusal->id, at,
+               refusal->backend, buffer_cause_name(refusal->cause), refusal->origin, source,
                (unsigned long long)refusal->records, (long long)refusal->row_id, refusal->status,
                refusal->words);
 }
@@ -216,6 +218,8 @@ static int finish(struct work *work, struct buf *out)
                    (unsigned long long)work->left, (unsigned long long)work->failed);
         return work->failed ? 1 : 0;
     }
+    if (work->is_for_others)
+        buf_printf(out, "gateway %s: ", work->config->name);
     buf_printf(out, "%llu %s", (unsigned long long)work->found, done[work->action]);
     if (work->action == ACTION_RETRY)
         buf_printf(out, ": records delivered %llu, refused again %llu", (unsigned long long)work->delivered,
@@ -274,10 +278,8 @@ static void free_work(void *ctx)
 
 /* ---- requests */
 
-static bool take_signal(struct http_request *request, struct work *work)
+static bool set_signal(struct work *work, const char *value)
 {
-    char text[MOST_TEXT];
-    const char *value = http_request_param(request, "signal", text, sizeof text);
     work->only = -1;
     for (int s = 0; value && s < TELEMETRY_COUNT; s++)
         if (strcmp(value, telemetry_name((enum telemetry)s)) == 0)
@@ -285,10 +287,8 @@ static bool take_signal(struct http_request *request, struct work *work)
     return !value || work->only >= 0;
 }
 
-static bool take_cause(struct http_request *request, struct work *work)
+static bool set_cause(struct work *work, const char *value)
 {
-    char text[MOST_TEXT];
-    const char *value = http_request_param(request, "cause", text, sizeof text);
     work->filter.cause = -1;
     for (int c = 0; value && c < BUFFER_CAUSES; c++)
         if (strcmp(value, buffer_cause_name((enum buffer_cause)c)) == 0)
@@ -306,16 +306,22 @@ static bool take_id(struct http_request *request, struct work *work)
     return !*end && work->filter.id > 0;
 }
 
+static bool wants_json(const struct http_request *request)
+{
+    char text[16];
+    const char *format = http_request_param(request, "format", text, sizeof text);
+    return format && strcmp(format, "json") == 0;
+}
+
 static const char *find_wrong(struct http_request *request, struct work *work)
 {
-    char format[16];
-    const char *asked = http_request_param(request, "format", format, sizeof format);
-    work->is_json = asked && strcmp(asked, "json") == 0;
+    char text[MOST_TEXT];
+    work->is_json = wants_json(request);
     work->filter.backend = http_request_param(request, "backend", work->backend, sizeof work->backend);
     work->filter.origin = http_request_param(request, "origin", work->origin, sizeof work->origin);
-    if (!take_signal(request, work))
+    if (!set_signal(work, http_request_param(request, "signal", text, sizeof text)))
         return "signal: metrics, logs or traces\n";
-    if (!take_cause(request, work))
+    if (!set_cause(work, http_request_param(request, "cause", text, sizeof text)))
         return "cause: refused, repeated, overtaken or unresolved\n";
     return take_id(request, work) ? NULL : "id: a number\n";
 }
@@ -359,8 +365,105 @@ static void serve_drop(struct http_request *request, void *ctx)
     serve(request, ctx, ACTION_DROP);
 }
 
+/* ---- of other gateways */
+
+static const char *or_any(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static void tell_all(struct work *work, struct buf *text)
+{
+    static const _Atomic bool never;
+    while (work->found < QUESTION_MOST_REFUSED)
+        if (step(work, &never, text) != JOB_GOES_ON)
+            return;
+    if (!work->is_json)
+        buf_printf(text, "and perhaps more: ask %s itself\n", work->config->name);
+}
+
+/* What another gateway asks of us; on the loop, and bounded by QUESTION_MOST_REFUSED. */
+static int tell(void *ctx, const struct question *question, struct buf *text)
+{
+    struct refused *refused = ctx;
+    struct work *work = calloc(1, sizeof *work);
+    if (!work)
+        return 503;
+    work->config = refused->config;
+    memcpy(work->buffers, refused->buffers, sizeof work->buffers);
+    work->action = ACTION_LIST;
+    work->is_json = question->is_json;
+    work->is_for_others = true;
+    work->signal = -1;
+    work->filter.backend = or_any(question->backend);
+    work->filter.origin = or_any(question->origin);
+    buf_init(&work->raw, MOST_RAW);
+    bool is_right = set_signal(work, or_any(question->signal)) && set_cause(work, or_any(question->cause));
+    if (is_right)
+        tell_all(work, text);
+    free_work(work);
+    return is_right ? 200 : 400;
+}
+
+struct asked {
+    struct http_request *request; /* borrowed; NULL once the peer has gone */
+    bool is_json;
+};
+
+static void on_gone(void *ctx)
+{
+    struct asked *asked = ctx;
+    asked->request = NULL;
+}
+
+static void on_answers(void *ctx, const struct replica_answer *answers, size_t count)
+{
+    struct asked *asked = ctx;
+    struct buf out;
+    buf_init(&out, 64 << 20);
+    for (size_t i = 0; i < count; i++) {
+        if (answers[i].status == 200)
+            buf_append(&out, answers[i].text.ptr, answers[i].text.len);
+        else if (asked->is_json)
+            buf_printf(&out, "{\"gateway\":\"%s\",\"error\":\"no answer\"}\n", answers[i].url);
+        else
+            buf_printf(&out, "gateway %s: no answer\n", answers[i].url);
+    }
+    if (asked->request)
+        http_answer(asked->request, 200, NULL, "text/plain; charset=utf-8", buf_bytes(&out));
+    buf_fini(&out);
+    free(asked);
+}
+
+static void take(struct http_request *request, const char *name, char *storage, size_t size)
+{
+    if (!http_request_param(request, name, storage, size))
+        storage[0] = '\0';
+}
+
+static void serve_others(struct http_request *request, void *ctx)
+{
+    struct refused *refused = ctx;
+    struct question question = {.verb = QUESTION_REFUSED, .is_json = wants_json(request)};
+    struct asked *asked = calloc(1, sizeof *asked);
+    if (!asked) {
+        http_answer_text(request, 503, "out of memory\n");
+        return;
+    }
+    take(request, "signal", question.signal, sizeof question.signal);
+    take(request, "cause", question.cause, sizeof question.cause);
+    take(request, "backend", question.backend, sizeof question.backend);
+    take(request, "origin", question.origin, sizeof question.origin);
+    asked->request = request;
+    asked->is_json = question.is_json;
+    http_request_on_gone(request, on_gone, asked);
+    if (replicas_ask(refused->replicas, &question, on_answers, asked) < 0)
+        on_answers(asked, NULL, 0);
+}
+
 int refused_new(struct control *control, struct jobs *jobs, const struct gateway_config *config,
-                struct buffer *const buffers[TELEMETRY_COUNT], struct refused **ret_refused)
+                struct buffer *const buffers[TELEMETRY_COUNT], struct receive *receive,
+                struct replicas *replicas, struct refused **ret_refused)
 {
     struct refused *refused = calloc(1, sizeof *refused);
     if (!refused)
@@ -368,7 +471,10 @@ int refused_new(struct control *control, struct jobs *jobs, const struct gateway
     refused->jobs = jobs;
     refused->config = config;
     memcpy(refused->buffers, buffers, sizeof refused->buffers);
+    refused->replicas = replicas;
+    receive_on_question(receive, QUESTION_REFUSED, tell, refused);
     control_add(control, "GET", "/refused", serve_list, refused);
+    control_add(control, "GET", "/refused/others", serve_others, refused);
     control_add(control, "GET", "/refused/show", serve_show, refused);
     control_add(control, "POST", "/refused/retry", serve_retry, refused);
     control_add(control, "POST", "/refused/drop", serve_drop, refused);

@@ -1,6 +1,7 @@
 /* refused.h - the records that backends refused, over the control socket.
  *
  *   GET  /refused        what is kept, a line each        POST /refused/retry  posts each again by itself
+ *   GET  /refused/others  what the other gateways keep (replicas.h), at most QUESTION_MOST_REFUSED of each
  *   GET  /refused/show   the same with their records      POST /refused/drop   forgets them
  *
  * each with format=json: an object a line (of /refused/show followed by its records, as tap prints them), and
@@ -16,12 +17,14 @@
 #include "base/control.h"
 #include "gateway/config.h"
 #include "gateway/job.h"
+#include "gateway/replicas.h"
 
 struct refused;
 
 /* refused_new: all is borrowed; the buffers must stay open until the loop has ended. 0, -ENOMEM. */
 int refused_new(struct control *control, struct jobs *jobs, const struct gateway_config *config,
-                struct buffer *const buffers[TELEMETRY_COUNT], struct refused **ret_refused);
+                struct buffer *const buffers[TELEMETRY_COUNT], struct receive *receive,
+                struct replicas *replicas, struct refused **ret_refused);
 
 /* refused_close: after jobs_close; its jobs may still end. NULL is fine. */
 void refused_close(struct refused *refused);

@@ -4,6 +4,7 @@
 
 #define REFUSED_COMMAND_USAGE                                                                                \
     "list|show|retry|drop [--backend B] [--signal S] [--cause C] [--origin O] [--id N] [--all] [--json] "    \
+    "[--local] "                                                                                             \
     "[--socket PATH | --config FILE]"
 
 /* The exit status: 0, 1 when the gateway did not answer or something failed, 2 when the command line was

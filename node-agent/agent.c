@@ -28,7 +28,7 @@
 #include "node-agent/state_lock.h"
 #include "proto/nng_care.h"
 
-enum { ERRORS_MAX = 64 * 1024, DRAIN_MS = 10000 };
+enum { ERRORS_MAX = 64 * 1024, DRAIN_MS = 10000, QUIET_MS = 5000 };
 enum { SWITCH_MS = 24 * 3600 * 1000 }; /* for the last answer under the own origin: any time */
 
 /* What ships, and from which sources. Waiting for the lock there is one of OTLP alone under the boot's own
@@ -359,6 +359,12 @@ static void on_drained(void *ctx)
     stop(agent);
 }
 
+static void drain_ships(void *ctx)
+{
+    struct agent *agent = ctx;
+    ship_drain(agent->waiting.ship ? agent->waiting.ship : agent->full.ship, DRAIN_MS, on_drained, agent);
+}
+
 /* What is not read when the agent drains stays in the files. */
 static void drain(struct agent *agent)
 {
@@ -368,8 +374,9 @@ static void drain(struct agent *agent)
     agent->draining = true;
     agent->full.read[TELEMETRY_LOGS].is_shut = true;
     if (agent->otlp)
-        otlp_stop(agent->otlp);
-    ship_drain(agent->waiting.ship ? agent->waiting.ship : agent->full.ship, DRAIN_MS, on_drained, agent);
+        otlp_stop(agent->otlp, QUIET_MS, drain_ships, agent);
+    else
+        drain_ships(agent);
 }
 
 /* What nng cannot do any more, a new start can. */

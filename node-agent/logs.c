@@ -33,9 +33,9 @@ struct logs {
     struct log_policy policy;
     uv_timer_t tick, retry;
     unsigned ticks;
-    struct stats_cell *offsets_written, *files, *queued, *rewinds, *gone;
     int64_t wait_until_ns; /* for what pods are like; monotonic; 0: it is known, or was waited for */
-    int save_error;        /* last one told in the log */
+    struct stats_cell *offsets_written, *files, *queued, *rewinds, *gone;
+    int save_error; /* last one told in the log */
     int closing;
 };
 

@@ -1,8 +1,8 @@
 /* offsets_store.h - saves the offsets while the agent runs: rarely, in the background, as a whole.
  *
  * Losing the newest offsets costs nothing while their gateway lives (it answers resume with what it
- * committed), so a save waits until log bytes three thousand times its size were committed, but not longer than
- * OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. The file is written on libuv's
+ * committed), so a save waits until log bytes three thousand times its size were committed, but not longer
+ * than OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. The file is written on libuv's
  * threads; one save at a time. Loop thread only.
  */
 #ifndef NODE_AGENT_OFFSETS_STORE_H

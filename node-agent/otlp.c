@@ -97,9 +97,9 @@ int otlp_grpc_port(const struct otlp *otlp)
     return otlp_receiver_grpc_port(otlp->receiver);
 }
 
-void otlp_stop(struct otlp *otlp)
+void otlp_stop(struct otlp *otlp, int64_t most_ms, void (*quiet)(void *ctx), void *ctx)
 {
-    otlp_receiver_stop(otlp->receiver);
+    otlp_receiver_stop(otlp->receiver, most_ms, quiet, ctx);
 }
 
 int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *stats,

@@ -28,8 +28,8 @@ void otlp_set_ship(struct otlp *otlp, struct ship *ship);
 int otlp_port(const struct otlp *otlp);
 int otlp_grpc_port(const struct otlp *otlp);
 
-/* otlp_stop: takes no further connections; requests that wait are still sealed and answered. */
-void otlp_stop(struct otlp *otlp);
+/* otlp_stop: as otlp_receiver_stop. */
+void otlp_stop(struct otlp *otlp, int64_t most_ms, void (*quiet)(void *ctx), void *ctx);
 
 /* otlp_close: after ship_close, or with the lane drained. Requests still waiting end with their connections.
  * NULL is fine. */

@@ -370,8 +370,10 @@ static void on_tick(uv_timer_t *timer)
 {
     struct ship *ship = timer->data;
     int64_t now = clock_mono_ns();
-    if (!ship->current && now - ship->choosing_since_ns > CONNECT_NS)
+    if (!ship->current && now - ship->choosing_since_ns > CONNECT_NS) {
         routes_open_all(&ship->routes);
+        peers_refresh(ship->peers);
+    }
     struct route *found = ship->current ? NULL : pick(ship);
     if (found)
         move_to(ship, found);

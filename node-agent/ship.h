@@ -38,10 +38,10 @@ struct ship_source {
     void (*committed)(void *ctx, const struct batch *batch, const struct wire_reply *reply);
     /* refused: the gateway will never take it (counted by ship); the source goes on without it. */
     void (*refused)(void *ctx, const struct batch *batch, const char *reason);
-    /* resumed: a gateway answered resume. handed_over: the former buffer drained all of ours into this one
-     * (then no rewind). in_flight: the batch that this lane still has unanswered, or NULL. Returns whether
-     * ship drops in_flight (its records will be sealed again: logs after a rewind); the number of a dropped
-     * batch is not used again. */
+    /* resumed: a gateway answered resume. handed_over: the former buffer drained all of ours into this one,
+     * or had delivered all of it (then no rewind). in_flight: the batch that this lane still has unanswered,
+     * or NULL. Returns whether ship drops in_flight (its records will be sealed again: logs after a rewind);
+     * the number of a dropped batch is not used again. */
     bool (*resumed)(void *ctx, const struct wire_resume_reply *reply, bool handed_over,
                     const struct batch *in_flight);
 };

@@ -180,6 +180,7 @@ void lane_advance(struct lane *lane)
 static void take_draining(struct lane *lane, const char *next_buffer_id)
 {
     lane->is_draining = true;
+    lane->is_settled = !next_buffer_id[0];
     snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next_buffer_id);
     enter(lane, SHIP_READY, 0);
     ship_lane_drained(lane->ship);
@@ -201,7 +202,8 @@ static uint64_t count_unique(const struct batch *batch)
 static bool change_buffer(struct lane *lane, const char *buffer_id)
 {
     bool is_first = !lane->buffer_id[0], is_same = !strcmp(lane->buffer_id, buffer_id);
-    bool was_handed_over = lane->next_buffer_id[0] && !strcmp(lane->next_buffer_id, buffer_id);
+    bool was_handed_over =
+        lane->is_settled || (lane->next_buffer_id[0] && !strcmp(lane->next_buffer_id, buffer_id));
     if (!is_first && !is_same && !was_handed_over)
         forget_undelivered(lane);
     if (!is_same) {
@@ -210,6 +212,7 @@ static bool change_buffer(struct lane *lane, const char *buffer_id)
     }
     snprintf(lane->buffer_id, sizeof lane->buffer_id, "%s", buffer_id);
     lane->next_buffer_id[0] = '\0';
+    lane->is_settled = false;
     return was_handed_over;
 }
 

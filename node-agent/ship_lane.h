@@ -39,6 +39,7 @@ struct lane {
     uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
     char buffer_id[64];        /* of the last resume answered */
     char next_buffer_id[64];   /* of `draining` */
+    bool is_settled;           /* `draining` named none: all of ours was delivered there */
     uint64_t missing;          /* as last reported */
     char trouble[WIRE_MAX_TEXT + 64]; /* why the gateway did not take the last batch; "": it did */
     struct undelivered undelivered;

@@ -14,6 +14,8 @@ int wire_kind_of(struct bytes frame, enum wire_kind *ret_kind)
     case WIRE_BATCH:
     case WIRE_RESUME:
     case WIRE_ASSIGNMENT_REQUEST:
+    case WIRE_QUESTION:
+    case WIRE_QUESTION_ANSWER:
     case WIRE_REPLY:
     case WIRE_RESUME_REPLY:
     case WIRE_ASSIGNMENT:

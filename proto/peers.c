@@ -24,6 +24,7 @@ struct peers {
     void *ctx;
     struct name *names; /* owned */
     size_t count;
+    uint64_t resolved_ms; /* of uv_now; when the names were asked for last */
     bool is_closed, is_timer_closed;
 };
 
@@ -155,8 +156,17 @@ static void resolve(struct name *name)
 static void on_timer(uv_timer_t *timer)
 {
     struct peers *peers = timer->data;
+    peers->resolved_ms = uv_now(timer->loop);
     for (size_t i = 0; i < peers->count; i++)
         resolve(&peers->names[i]);
+}
+
+void peers_refresh(struct peers *peers)
+{
+    uint64_t now = uv_now(peers->timer.loop);
+    if (now - peers->resolved_ms < PEERS_REFRESH_MS)
+        return;
+    uv_timer_start(&peers->timer, on_timer, 0, PEERS_RESOLVE_MS);
 }
 
 /* ---- public */

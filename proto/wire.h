@@ -17,9 +17,11 @@ enum wire_kind {
     WIRE_BATCH = 1,
     WIRE_RESUME = 2,
     WIRE_ASSIGNMENT_REQUEST = 3,
+    WIRE_QUESTION = 4, /* question.h */
     WIRE_REPLY = 129,
     WIRE_RESUME_REPLY = 130,
     WIRE_ASSIGNMENT = 131,
+    WIRE_QUESTION_ANSWER = 132,
 };
 
 enum wire_answer { /* values as in tributary.proto */

@@ -370,6 +370,8 @@ static void test_the_agent_follows_its_rows_and_is_told_that_they_are_there(void
     assert_string_equal(ship_gateway(ship), s[!first].url);
     assert_string_equal(logs.buffer_id, buffer_id(s[!first].buffers[TELEMETRY_LOGS]));
     assert_int_equal(logs.handed_over, 1);
+    UNTIL(&w, idle.resumed == 2);
+    assert_int_equal(idle.handed_over, 1); /* nothing of it was left there: nothing is to be read again */
     assert_int_equal(owed(&s[!first], "one", &sum), 30);
     assert_true(sum == 29 * 30 / 2);
     assert_int_equal(stats_get(stats_cell(stats, AGENT_FAILOVERS, "draining")), 1);

@@ -87,7 +87,11 @@ static struct bytes make_request(size_t name_len)
     static struct buf b;
     size_t resource, scope, span;
     char *name = malloc(name_len + 1);
-    memset(name, 'n', name_len);
+    uint32_t dice = 1;
+    for (size_t i = 0; i < name_len; i++) { /* of a kind that does not shrink */
+        dice = dice * 1664525 + 1013904223;
+        name[i] = (char)(1 + (dice >> 24) % 255);
+    }
     name[name_len] = '\0';
     buf_fini(&b);
     buf_init(&b, 8 << 20);
@@ -217,6 +221,40 @@ static void test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left(v
     close_world(w);
 }
 
+static void test_otlp_joins_what_was_compressed_with_what_was_not(void **state)
+{
+    (void)state;
+    static const int spans[] = {1, 2000, 1, 2, 3000, 3000, 1}; /* alike, so that many of them shrink */
+    struct world *w = open_world();
+    struct buf all, body;
+    int fds[7];
+    w->config.queue.traces_bytes = 1 << 20;
+    start(w);
+    buf_init(&all, 8 << 20);
+    for (int i = 0; i < 7; i++) {
+        buf_init(&body, 1 << 20);
+        for (int k = 0; k < spans[i]; k++) {
+            struct bytes one = make_request(10);
+            assert_int_equal(buf_append(&body, one.ptr, one.len), 0);
+        }
+        buf_append(&all, body.ptr, body.len);
+        fds[i] = post_traces(w, buf_bytes(&body));
+        PEER_WAIT(&w->loop, ship.wakes == i + 1);
+        buf_fini(&body);
+    }
+    assert_true(count(w, AGENT_OTLP_QUEUE_BYTES, "traces") < (int64_t)all.len / 4);
+    seal(w);
+    assert_int_equal(ship.batch->records, 8005);
+    struct buf raw = uncompress(ship.batch);
+    assert_true(bytes_equal(buf_bytes(&raw), buf_bytes(&all)));
+    commit(w);
+    for (int i = 0; i < 7; i++)
+        expect_status(w, fds[i], "200");
+    assert_int_equal(count(w, AGENT_OTLP_QUEUE_BYTES, "traces"), 0);
+    buf_fini(&all), buf_fini(&raw);
+    close_world(w);
+}
+
 /* Of one record of the signal, at 1000 ns. */
 static struct bytes make_request_of(enum telemetry signal)
 {
@@ -263,14 +301,14 @@ static void test_otlp_takes_every_signal_in_its_own_format(void **state)
     }
 }
 
-static void test_otlp_batches_hold_2_mib_or_one_larger_request(void **state)
+static void test_otlp_batches_hold_4_mib_or_one_larger_request(void **state)
 {
     (void)state;
     struct world *w = open_world();
     w->config.otlp.max_request_bytes = 8 << 20;
     w->config.queue.traces_bytes = 32 << 20;
     start(w);
-    static const size_t sizes[] = {3 << 19, 3 << 19, 5 << 19, 1000, 1000};
+    static const size_t sizes[] = {3 << 20, 3 << 20, 5 << 20, 1000, 1000};
     static const uint64_t records[] = {1, 1, 1, 2}; /* of the batches */
     int fds[5];
     for (int i = 0; i < 5; i++) {
@@ -421,8 +459,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
+        cmocka_unit_test(test_otlp_joins_what_was_compressed_with_what_was_not),
         cmocka_unit_test(test_otlp_takes_every_signal_in_its_own_format),
-        cmocka_unit_test(test_otlp_batches_hold_2_mib_or_one_larger_request),
+        cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),
         cmocka_unit_test(test_otlp_adds_the_labels_to_each_resource),
         cmocka_unit_test(test_otlp_refuses_what_it_cannot_take),
         cmocka_unit_test(test_otlp_garbage_is_answered_with_a_status_message),

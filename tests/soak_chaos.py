@@ -1,0 +1,366 @@
+"""tests/soak chaos [--minutes N] [--seed S]: three gateways and five agents under random faults, with real backends.
+
+Kills (-9) and stops (SIGSTOP) of gateways and agents, agents cut off from one or all gateways, full volumes under the gateways'
+buffers and backends that are stopped. Afterwards everything heals, and every line written must be in Loki, every trace answered
+200 in Jaeger, every sample scraped in Prometheus but those counted as overtaken (none where no gateway was killed, stopped or cut
+off) or that an agent held in memory when it was killed; and every ledger must close.
+
+Runs in network and mount namespaces of its own, so it has to be root and leaves nothing behind. Each agent is in a network
+namespace with a veth pair; a cut is a blackhole route to a gateway there. Takes the programs of $TRIBUTARY_BUILD, else build/dev.
+"""
+import argparse
+import http.server
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+from lib.crilog import Generator, PodLog
+from lib.http_client import fetch
+from lib.peers import Jaeger, Loki, Prometheus
+from lib.process import free_port, workdir
+from lib.programs import Agent, Gateway
+from lib.query import jaeger_trace, loki_lines, prom_samples
+from lib.wait import wait_for
+
+GATEWAYS, AGENTS, SERIES = 3, 5, 10
+VOLUME_MB = 96
+HEAL_S = 300
+
+
+def ip(*args):
+    subprocess.run(["ip", *args], check=True)
+
+
+class Page:
+    """A page to scrape for all agents: /N counts the scrapes of agent N and remembers when each was served."""
+
+    def __init__(self, address):
+        page = self
+        self.served = [{} for _ in range(AGENTS)]
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                served = page.served[int(self.path[1:])]
+                n = len(served) + 1
+                body = "".join(f'ticks_total{{k="{k}"}} {n}\n' for k in range(SERIES)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                served[n] = time.time()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.address = f"{address}:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def field(number, data):
+    assert len(data) < 128
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def trace_request(n):
+    """An ExportTraceServiceRequest with one span, whose ids are n."""
+    now = time.time_ns()
+    name = field(1, field(1, b"service.name") + field(2, field(1, b"shop")))
+    times = b"".join(bytes([k << 3 | 1]) + (now + k).to_bytes(8, "little") for k in (7, 8))
+    span = field(1, n.to_bytes(16, "big")) + field(2, n.to_bytes(8, "big")) + field(5, b"buy") + times
+    return field(1, field(1, name) + field(2, field(2, span)))
+
+
+class Sender(threading.Thread):
+    """One client of an agent's OTLP: sends a trace again until it is answered 200, as an SDK does."""
+
+    def __init__(self, agent, number):
+        super().__init__(daemon=True)
+        self.agent, self.base, self.count, self.repeats = agent, (number + 1) * 10**6, 0, 0
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            request = trace_request(self.base + self.count)
+            while not self.ended.is_set() and not self.is_taken(request):
+                self.repeats += 1
+                self.ended.wait(0.5)
+            self.count += not self.ended.is_set()
+            self.ended.wait(0.1)
+
+    def is_taken(self, request):
+        try:
+            return fetch(self.agent.otlp_url, request, {"Content-Type": "application/x-protobuf"}, timeout=15).status == 200
+        except Exception:  # pylint: disable=broad-except
+            return False
+
+    def ids(self):
+        return range(self.base, self.base + self.count)
+
+
+class ChaosAgent(Agent):
+    """In a network namespace of its own."""
+
+    def __init__(self, number, gateways, page):
+        self.number, self.ns, self.kills = number, f"agent-{number}", []
+        home, away = f"10.77.{number}.1", f"10.77.{number}.2"
+        ip("netns", "add", self.ns)
+        ip("link", "add", f"veth{number}", "type", "veth", "peer", "name", "eth0", "netns", self.ns)
+        ip("addr", "add", home + "/24", "dev", f"veth{number}")
+        ip("link", "set", f"veth{number}", "up")
+        for args in (["addr", "add", away + "/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"],
+                     ["route", "add", "default", "via", home]):
+            ip("-n", self.ns, *args)
+        otlp = f"{away}:{free_port()}"
+        super().__init__(gateways, {
+            "web": {"listen": f"{away}:{free_port()}"}, "otlp": {"listen_http": otlp, "listen_grpc": ""},
+            "scrape_interval": "1s", "scrape_timeout": "900ms", "spool": {"path": workdir(self.ns, "spool"), "size": "64MiB"},
+            "scrape_configs": [{"job_name": "ticks", "metrics_path": f"/{number}", "static_configs": [{"targets": [page.address]}]}]},
+            name=self.ns)
+        self.otlp_url = f"http://{otlp}/v1/traces"
+        self.process.argv = ["ip", "netns", "exec", self.ns, *self.process.argv]
+        self.process.argv[4:4] = []
+
+    def cut(self, gateway, is_cut):
+        host = gateway.host + "/32"
+        subprocess.run(["ip", "-n", self.ns, "route", "replace" if is_cut else "del", "blackhole", host], check=False,
+                       stderr=subprocess.DEVNULL)
+
+
+class ChaosGateway(Gateway):
+    """Its buffer is on a small volume of its own."""
+
+    def __init__(self, number, backends):
+        self.host = f"10.77.200.{number + 1}"
+        ip("addr", "add", self.host + "/32", "dev", "lo")
+        name = f"gateway-{number}"
+        address = f"tcp://{self.host}:{free_port()}"
+        super().__init__({**backends, "agents": {"listen": [address]}}, name=name)
+        self.address = address
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={VOLUME_MB}m", name, self.buffer_folder], check=True)
+        self.filler = os.path.join(self.buffer_folder, "filler")
+
+    def fill(self):
+        with open(self.filler, "wb") as f:
+            try:
+                while True:
+                    f.write(b"\0" * 65536)
+                    f.flush()
+            except OSError:
+                pass
+
+
+class Chaos:
+    """One fault at a time begins every few seconds; several may be in force at once."""
+
+    def __init__(self, rng, gateways, agents, backends):
+        self.rng, self.gateways, self.agents, self.backends = rng, gateways, agents, backends
+        self.ends, self.count, self.busy = [], {}, set()
+
+    def later(self, what, undo):
+        self.busy.add(what)
+        self.ends.append((time.monotonic() + self.rng.choice((0.5, 3, 8, 20)) * self.rng.uniform(0.5, 1), what, undo))
+
+    def end(self, now=None):
+        """Ends the faults whose time is over; all of them without a time."""
+        for at in [e for e in self.ends if now is None or e[0] <= now]:
+            self.ends.remove(at)
+            self.busy.discard(at[1])
+            at[2]()
+
+    def begin(self):
+        kind = self.rng.choice(("kill_gateway", "stop_gateway", "kill_agent", "stop_agent", "cut", "cut_all", "fill", "backend"))
+        targets = {"gateway": self.gateways, "fill": self.gateways, "agent": self.agents, "cut": self.agents, "cut_all": self.agents,
+                   "backend": self.backends}
+        target = self.rng.choice(targets[kind.split("_")[1] if kind.startswith(("kill", "stop")) else kind])
+        if target in self.busy:
+            return
+        self.count[kind] = self.count.get(kind, 0) + 1
+        print(f"{time.strftime('%H:%M:%S')} {kind} {getattr(target, 'name', None) or target.process.name}", flush=True)
+        getattr(self, kind)(target)
+
+    def kill_gateway(self, gateway):
+        gateway.kill()
+        self.later(gateway, lambda: gateway.start(wait=False))
+
+    def kill_agent(self, agent):
+        agent.kills.append(time.time())
+        agent.kill()
+        self.later(agent, lambda: agent.start(wait=False))
+
+    def stop_gateway(self, program):
+        program.process.signal(signal.SIGSTOP)
+        self.later(program, lambda: program.process.signal(signal.SIGCONT))
+
+    stop_agent = stop_gateway
+
+    def cut(self, agent):
+        gateway = self.rng.choice(self.gateways)
+        agent.cut(gateway, True)
+        self.later(agent, lambda: agent.cut(gateway, False))
+
+    def cut_all(self, agent):
+        for gateway in self.gateways:
+            agent.cut(gateway, True)
+        self.later(agent, lambda: [agent.cut(g, False) for g in self.gateways])
+
+    def fill(self, gateway):
+        gateway.fill()
+        self.later(gateway, lambda: os.unlink(gateway.filler))
+
+    def backend(self, backend):
+        """Jaeger keeps what it has in memory: it is stopped, not ended."""
+        if isinstance(backend, Jaeger):
+            backend.process.signal(signal.SIGSTOP)
+            self.later(backend, lambda: backend.process.signal(signal.SIGCONT))
+        else:
+            backend.kill()
+            self.later(backend, lambda: backend.start(wait=False))
+
+    def run(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.begin()
+            until = time.monotonic() + self.rng.uniform(1, 5)
+            while time.monotonic() < until:
+                self.end(time.monotonic())
+                time.sleep(0.1)
+        self.end()
+
+
+def total(gateways, **labels):
+    return int(sum(g.metric("tributary_gateway_settled_records_total", **labels) for g in gateways))
+
+
+def missing_lines(loki, logs):
+    wrote = {(log.pod, ns, text.decode()) for log in logs for ns, _, text in log.written}
+    have = [(dict(line.labels)["pod"], line.ns, line.text) for line in loki_lines(loki, '{namespace="shop"}')]
+    assert set(have) <= wrote, "Loki holds what was not written"
+    return wrote - set(have)
+
+
+def missing_samples(prometheus, page, agents, ends):
+    """(lost, in memory at a kill): scrapes of which Prometheus has no sample, by agent."""
+    lost, held = [], 0
+    have = {}
+    for labels, points in prom_samples(prometheus, "ticks_total").items():
+        labels = dict(labels)
+        have.setdefault((labels["instance"], labels["k"]), set()).update(v for _, v in points)
+    assert have, "no samples at all"
+    by_agent = {i: {k: v for (inst, k), v in have.items() if inst == f"agent-{i}"} for i in range(len(agents))}
+    for i, agent in enumerate(agents):
+        for n in range(1, ends[i] + 1):
+            gone = SERIES - sum(n in by_agent[i].get(str(k), ()) for k in range(SERIES))
+            near = any(page.served[i][n] - 0.5 <= kill <= page.served[i][n] + 4 for kill in agent.kills)
+            if gone and near:
+                held += gone
+            elif gone:
+                lost += [(i, n)] * gone
+    return lost, held
+
+
+def report(name, value, limit):
+    print(f"{'ok  ' if value <= limit else 'FAIL'} {name}: {value} (at most {limit})", flush=True)
+    return value > limit
+
+
+def settle(gateways, agents):
+    for program in gateways + agents:
+        program.wait_ready(60)
+    wait_for(lambda: sum(a.metric("tributary_agent_spool_batches") for a in agents), HEAL_S, "empty spools", until=lambda n: n == 0, pause=1)
+    wait_for(lambda: sum(g.metric("tributary_gateway_buffered_records") for g in gateways), HEAL_S, "delivered buffers",
+             until=lambda n: n < 3000, pause=1)
+
+
+def run(seconds, seed):
+    rng = random.Random(seed)
+    prometheus, loki, jaeger = Prometheus().start(), Loki().start(), Jaeger().start()
+    page = Page("10.77.200.100")
+    backends = {s: {"backends": [{"name": n, "url": u}]} for s, n, u in (
+        ("metrics", "prometheus", prometheus.write_url), ("logs", "loki", loki.push_url), ("traces", "jaeger", jaeger.otlp_url))}
+    gateways = [ChaosGateway(i, backends).start() for i in range(GATEWAYS)]
+    agents = [ChaosAgent(i, gateways, page) for i in range(AGENTS)]
+    for i, agent in enumerate(agents):
+        agent.configure({**agent.config, "scrape_configs": [{**agent.config["scrape_configs"][0], "static_configs": [
+            {"targets": [page.address], "labels": {"instance": f"agent-{i}"}}]}]})
+        agent.start()
+    logs = [PodLog(a.log_root, "shop", f"pod-{i}-{k}", "app") for i, a in enumerate(agents) for k in range(2)]
+    senders = [Sender(a, i) for i, a in enumerate(agents)]
+    for sender in senders:
+        sender.start()
+    chaos = Chaos(rng, gateways, agents, [prometheus, loki, jaeger])
+    with Generator(logs, rate=300):
+        chaos.run(seconds)
+    for sender in senders:
+        sender.ended.set()
+        sender.join()
+    ends = [len(s) for s in page.served]
+    for backend in (prometheus, loki):
+        backend.wait_ready()
+    settle(gateways, agents)
+    print("faults", chaos.count)
+    return judge(chaos, page, ends, logs, senders, (prometheus, loki, jaeger))
+
+
+def judge(chaos, page, ends, logs, senders, backends):
+    prometheus, loki, jaeger = backends
+    gateways, agents = chaos.gateways, chaos.agents
+
+    def unsettled():
+        lost, held = missing_samples(prometheus, page, agents, ends)
+        overtaken = total(gateways, backend="prometheus", cause="overtaken")
+        ids = [n for s in senders for n in s.ids()]
+        return [len(missing_lines(loki, logs)), sum(not jaeger_trace(jaeger, f"{n:032x}") for n in ids), max(0, len(lost) - overtaken)]
+
+    try:
+        wait_for(unsettled, 60, "everything delivered", until=lambda n: not any(n), pause=5)
+    except AssertionError as e:
+        print(e)
+    lost, held = missing_samples(prometheus, page, agents, ends)
+    causes = {c: {b: total(gateways, backend=b, cause=c) for b in ("prometheus", "loki", "jaeger")}
+              for c in ("overtaken", "refused", "repeated", "unresolved", "dropped")}
+    for cause, by in causes.items():
+        print(cause, by)
+    calm = not any(chaos.count.get(k) for k in ("kill_gateway", "stop_gateway", "cut", "cut_all", "fill"))
+    traces = [n for s in senders for n in s.ids()]
+    bad = report("lines missing in Loki of %d" % sum(len(log.written) for log in logs), len(missing_lines(loki, logs)), 0)
+    bad |= report(f"traces missing in Jaeger of {len(traces)}", sum(not jaeger_trace(jaeger, f"{n:032x}") for n in traces), 0)
+    bad |= report(f"samples missing in Prometheus of {sum(ends) * SERIES}, in memory at a kill {held} besides", len(lost),
+                  causes["overtaken"]["prometheus"])
+    bad |= calm and report("overtaken without a lost gateway", causes["overtaken"]["prometheus"], 0)
+    bad |= report("imbalance of the ledgers", sum(abs(g.metric("tributary_gateway_ledger_imbalance_records")) for g in gateways), 0)
+    if lost:
+        print("first samples missing (agent, scrape):", sorted(set(lost))[:10], "kills", [[round(k) for k in a.kills] for a in agents])
+    for program in agents + gateways:
+        program.stop()
+    return bad
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="tests/soak chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    seed = random.randrange(10**6) if args.seed is None else args.seed
+    if os.geteuid() != 0:
+        sys.exit("missing: root, for network namespaces and small volumes")
+    if not args.inside:
+        again = [sys.executable, os.path.abspath(__file__), "--inside", "--minutes", str(args.minutes), "--seed", str(seed)]
+        os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", "--", *again])
+    print("seed", seed, flush=True)
+    os.makedirs("/run/netns", exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
+    ip("link", "set", "lo", "up")
+    ip("addr", "add", "10.77.200.100/32", "dev", "lo")
+    sys.exit(run(args.minutes * 60, seed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
