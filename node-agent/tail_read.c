@@ -7,6 +7,8 @@
 #include "node-agent/logtext.h"
 #include "node-agent/tail_line.h"
 
+enum { HOLE = 4096 }; /* NULs from here on are a hole in the file, and not a part of a line */
+
 void tail_reader_init(struct tail_reader *r, size_t max_line, struct push *push)
 {
     *r = (struct tail_reader){.max_line = max_line, .push = push};
@@ -147,8 +149,9 @@ static int read_lines(struct tail_reader *r, struct tail_log *log, struct tail_f
     int err = n < 0 ? (int)n : tail_file_check(file);
     if (err < 0)
         return err;
-    if (n > 0 && nul_len(r->block.ptr, r->block.ptr + n) == (size_t)n && file->pos + (uint64_t)n < file->size)
-        file->hole = file->pos += (uint64_t)n; /* a hole that is larger than the block */
+    size_t nuls = n > 0 ? nul_len(r->block.ptr, r->block.ptr + n) : 0;
+    if (nuls >= HOLE && file->pos + nuls < file->size)
+        file->hole = file->pos += nuls; /* so that the line behind it has the block for itself */
     else
         err = take_lines(r, log, file, *budget);
     uint64_t taken = file->pos - before;
