@@ -109,7 +109,8 @@ static int put_json_string(struct bytes text, struct buf *out)
         bool is_plain = i < text.len && text.ptr[i] >= 0x20 && text.ptr[i] != '"' && text.ptr[i] != '\\';
         if (is_plain)
             continue;
-        err = utf8_put_valid((struct bytes){text.ptr + from, i - from}, out);
+        if (i > from)
+            err = utf8_put_valid((struct bytes){text.ptr + from, i - from}, out);
         if (err == 0 && i < text.len)
             err = put_escaped(text.ptr[i], out);
         from = i + 1;

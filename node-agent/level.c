@@ -107,6 +107,8 @@ static bool is_enclosed(const uint8_t *begin, const uint8_t *p, const uint8_t *e
 
 enum line_level level_detect(struct bytes line)
 {
+    if (line.len == 0)
+        return LEVEL_NONE;
     const uint8_t *end = line.ptr + (line.len < LEVEL_LOOK ? line.len : LEVEL_LOOK);
     enum line_level word = level_of_klog(line);
     for (const uint8_t *p = line.ptr; p < end;) {

@@ -117,8 +117,15 @@ static bool is_go_trace(struct bytes line)
 
 /* ---- */
 
+/* An empty line may have no pointer, which C lets nobody look at. */
+static struct bytes pointed(struct bytes line)
+{
+    return line.ptr ? line : (struct bytes){(const uint8_t *)"", 0};
+}
+
 enum multiline_state multiline_begin(const struct multiline *rule, struct bytes line)
 {
+    line = pointed(line);
     if (rule->start)
         return MULTILINE_ANY;
     if ((rule->presets & MULTILINE_PYTHON) && is_traceback(line))
@@ -134,6 +141,7 @@ enum multiline_state multiline_begin(const struct multiline *rule, struct bytes 
 
 bool multiline_goes_on(const struct multiline *rule, enum multiline_state *state, struct bytes line)
 {
+    line = pointed(line);
     switch (*state) {
     case MULTILINE_NONE:
         return false;

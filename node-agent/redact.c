@@ -136,7 +136,7 @@ int redact_apply(const struct redact *redact, struct bytes text, struct buf *out
     size_t at = 0, from = 0, begin, end;
     unsigned count = 0;
     int err = 0;
-    while (err == 0 && from <= text.len && find(redact, text, from, &begin, &end)) {
+    while (err == 0 && text.len && from <= text.len && find(redact, text, from, &begin, &end)) {
         from = end > begin ? end : next_character(text, end);
         if (end == begin || begin < at)
             continue;

@@ -48,11 +48,20 @@ static ssize_t unpack_head(int fd, uint8_t head[TAIL_HEAD])
 
 static void forget_positions(struct tail_file *file)
 {
-    file->pos = file->scanned = file->told_base = 0;
+    file->pos = file->scanned = file->hole = file->told_base = 0;
     for (int i = 0; i < CRI_STREAMS; i++) {
         file->open_at[i] = file->join_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
+}
+
+/* A file that was truncated under a writer's offset before begins with a hole, and so does it when that
+ * happens again; then what was read last is NULs by now. */
+static bool has_new_hole(const struct tail_file *file)
+{
+    uint8_t last;
+    return file->head_len > 0 && file->head[0] == 0 && file->pos > file->hole && !file->inflate &&
+           pread(file->fd, &last, 1, (off_t)file->pos - 1) == 1 && last == 0;
 }
 
 static int check_head(struct tail_file *file)
@@ -61,7 +70,7 @@ static int check_head(struct tail_file *file)
     ssize_t n = file->inflate ? unpack_head(file->fd, head) : read_head(file->fd, head);
     if (n < 0)
         return (int)n;
-    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0)
+    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0 || has_new_hole(file))
         return -ESTALE;
     memcpy(file->head + file->head_len, head + file->head_len, (size_t)n - file->head_len);
     file->head_len = (size_t)n;

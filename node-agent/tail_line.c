@@ -27,28 +27,28 @@ static bool is_last_text(const struct tail_reader *r, const struct tail_stream *
     return hash_of(text) == last->hash;
 }
 
-/* The time to send: 1 ns after the line before when that had the same time and text. */
-static int64_t distinct_time(const struct tail_reader *r, const struct tail_stream *stream, int s,
-                             int64_t time_ns, struct bytes text)
+/* The line behind the stream's last one, with the time to send. Of lines of one time the second gets 1 ns
+ * more when it has the same text, and any further one does: it may be equal to one before the last. */
+static struct tail_last place(const struct tail_reader *r, const struct tail_stream *stream, int s,
+                              int64_t time_ns, struct bytes text)
 {
     const struct tail_last *last = &stream->last;
-    if (time_ns < last->time_ns || time_ns > last->sent_ns || !is_last_text(r, stream, s, text))
-        return time_ns;
-    return last->sent_ns + 1;
+    struct tail_last next = {.time_ns = time_ns, .sent_ns = time_ns, .len = text.len};
+    if (time_ns < last->time_ns || time_ns > last->sent_ns)
+        return next;
+    next.time_ns = last->time_ns;
+    next.many = true;
+    next.sent_ns = last->sent_ns + (last->many || is_last_text(r, stream, s, text));
+    return next;
 }
 
 /* Notes a line that was sent before as the one before the next of its stream. */
-static void remember(struct tail_stream *stream, int64_t time_ns, struct bytes text)
+static void remember(const struct tail_reader *r, struct tail_stream *stream, int s, int64_t time_ns,
+                     struct bytes text)
 {
-    struct tail_last *last = &stream->last;
-    uint64_t hash = hash_of(text);
-    bool again = time_ns >= last->time_ns && time_ns <= last->sent_ns && !last->in_push &&
-                 text.len == last->len && hash == last->hash;
-    last->sent_ns = again ? last->sent_ns + 1 : time_ns;
-    last->time_ns = time_ns;
-    last->len = text.len;
-    last->hash = hash;
-    last->in_push = false;
+    struct tail_last last = place(r, stream, s, time_ns, text);
+    last.hash = hash_of(text);
+    stream->last = last;
 }
 
 void tail_line_settle(struct tail_reader *r, struct tail_log *log)
@@ -143,16 +143,17 @@ static int put(struct tail_reader *r, const struct outgoing *o, enum line_level 
     uint8_t storage[128];
     struct buf pair = {.ptr = storage, .cap = sizeof storage, .max = sizeof storage};
     struct tail_stream *stream = &o->log->streams[o->stream];
-    int64_t sent_ns = distinct_time(r, stream, o->stream, o->time_ns, o->text);
+    struct tail_last last = place(r, stream, o->stream, o->time_ns, o->text);
     if (level != LEVEL_NONE)
         push_put_metadata(&pair, "level", bytes_of_string(level_name(level)));
     struct bytes metadata[PUSH_METADATA] = {buf_bytes(&o->log->metadata), buf_bytes(&pair)};
-    int err = push_add_with(r->push, o->stream, sent_ns, o->text, metadata);
+    int err = push_add_with(r->push, o->stream, last.sent_ns, o->text, metadata);
     if (err < 0)
         return err;
-    stream->last = (struct tail_last){o->time_ns, sent_ns, o->text.len, 0, true};
-    if (sent_ns > stream->newest_ns)
-        stream->newest_ns = sent_ns;
+    last.in_push = true;
+    stream->last = last;
+    if (last.sent_ns > stream->newest_ns)
+        stream->newest_ns = last.sent_ns;
     stream->used = true;
     return 0;
 }
@@ -177,7 +178,7 @@ static int send(struct tail_reader *r, struct outgoing o)
     if (err < 0)
         return err == -EPERM ? 0 : err;
     if (o.past) {
-        remember(stream, o.time_ns, o.text);
+        remember(r, stream, o.stream, o.time_ns, o.text);
         return 0;
     }
     if ((err = put(r, &o, level)) < 0)

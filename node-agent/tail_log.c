@@ -44,7 +44,7 @@ static void forget_stream(struct tail_stream *stream)
         stream->join->open = false;
         buf_release(&stream->join->text, 0);
     }
-    stream->last = (struct tail_last){.time_ns = -1};
+    stream->last = (struct tail_last){.time_ns = -1, .sent_ns = -1};
     stream->newest_ns = 0;
 }
 

@@ -31,8 +31,9 @@ struct tail_join {   /* a record of several lines that may go on with the next o
 };
 
 struct tail_last {   /* the line before: Loki merges lines that are equal in stream, time and text */
-    int64_t time_ns; /* as written; -1: none */
+    int64_t time_ns; /* as written, of the first line of its run; -1: none */
     int64_t sent_ns; /* as sent */
+    bool many;       /* not the first line of that time */
     size_t len;
     uint64_t hash;
     bool in_push; /* its text is still the last one in the push; else hash is set */

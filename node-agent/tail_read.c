@@ -148,7 +148,7 @@ static int read_lines(struct tail_reader *r, struct tail_log *log, struct tail_f
     if (err < 0)
         return err;
     if (n > 0 && nul_len(r->block.ptr, r->block.ptr + n) == (size_t)n && file->pos + (uint64_t)n < file->size)
-        file->pos += (uint64_t)n; /* a hole that is larger than the block */
+        file->hole = file->pos += (uint64_t)n; /* a hole that is larger than the block */
     else
         err = take_lines(r, log, file, *budget);
     uint64_t taken = file->pos - before;

@@ -2,7 +2,8 @@
  *
  * Lines that the backend would drop without a word are dropped here and counted: older than max_age, further
  * than TAIL_MAX_BEHIND behind their stream's newest of this reading, further than TAIL_MAX_AHEAD ahead of
- * this machine's clock. A line equal in stream, time and text to the one before it gets 1 ns more. Loop
+ * this machine's clock. A line equal in stream, time and text to the one before it gets 1 ns
+ * more, and so does any third line of one time. Loop
  * thread only; reads at most its block at a time and as much as its budget a call.
  */
 #ifndef NODE_AGENT_TAIL_READ_H

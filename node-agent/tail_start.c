@@ -79,7 +79,7 @@ static int find_timed(const struct tail_file *file, uint8_t *block, uint64_t fro
         return (int)n;
     const uint8_t *p = block, *end = block + n, *newline;
     for (; p < end && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1, whole = true) {
-        int64_t time_ns;
+        int64_t time_ns = 0;
         if (!whole || time_of((struct bytes){p, (size_t)(newline - p)}, &time_ns) < 0)
             continue;
         *ret_place = (struct place){from + (uint64_t)(p - block), time_ns};
@@ -98,7 +98,7 @@ static int find_near(const struct tail_file *file, uint8_t *block, uint64_t low,
         if (n < 0)
             return (int)n;
         for (; (newline = memchr(p, '\n', (size_t)(block + n - p))); p = newline + 1) {
-            int64_t time_ns;
+            int64_t time_ns = 0;
             if (time_of((struct bytes){p, (size_t)(newline - p)}, &time_ns) == 0 && time_ns >= from_ns) {
                 *ret_pos = low + (uint64_t)(p - block);
                 return 0;
@@ -116,7 +116,7 @@ static int find_time(const struct tail_file *file, uint8_t *block, int64_t from_
 {
     uint64_t low = 0, high = file->size;
     while (high - low > NEAR) {
-        struct place place;
+        struct place place = {0};
         uint64_t middle = low + (high - low) / 2;
         int err = find_timed(file, block, middle, false, &place);
         if (err == -ENOENT || (err == 0 && place.time_ns >= from_ns))

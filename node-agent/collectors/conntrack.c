@@ -2,6 +2,7 @@
  * /proc/net/stat/nf_conntrack (a line of names, then hexadecimal numbers for each CPU). */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
@@ -29,7 +30,7 @@ static const struct {
 
 struct conntrack_state { /* files owned */
     struct procfile *count, *max, *stat;
-    bool own_net;
+    bool own_net; /* else the host's numbers are those of /proc/1/net only */
 };
 
 static void stop(void *ctx)
@@ -59,6 +60,9 @@ static int start(const struct agent_config *config, void **ret_state)
     return 0;
 }
 
+static const char entries_name[] = "node_nf_conntrack_entries",
+                  entries_help[] = "Number of currently allocated flow entries for connection tracking.";
+
 static int emit_number(struct procfile *file, const char *name, const char *help, struct metric_sink *sink)
 {
     struct bytes text, line;
@@ -70,6 +74,14 @@ static int emit_number(struct procfile *file, const char *name, const char *help
         return -EINVAL;
     collector_emit(sink, name, METRIC_GAUGE, help, (double)value);
     return 0;
+}
+
+/* Another network namespace cannot change the limit where it is one for all (nf_conntrack_standalone.c makes
+ * the file read-only there); where it can, what it shows is its own. */
+static bool limit_is_for_all(const struct procfile *file)
+{
+    struct stat st;
+    return stat(file->path, &st) == 0 && !(st.st_mode & S_IWUSR);
 }
 
 static int add_line(struct bytes line, uint64_t sums[COLUMNS])
@@ -87,14 +99,17 @@ static int add_line(struct bytes line, uint64_t sums[COLUMNS])
     return 0;
 }
 
-static int emit_sums(struct procfile *file, struct metric_sink *sink)
+/* The first column is the number of entries, the same on every line. */
+static int emit_sums(struct procfile *file, bool with_entries, struct metric_sink *sink)
 {
     struct bytes text, line;
-    uint64_t sums[COLUMNS] = {0};
+    uint64_t sums[COLUMNS] = {0}, lines = 0;
     int err = procfile_read(file, &text);
     bool names = err == 0 && text_line(&text, &line);
-    while (err == 0 && names && text_line(&text, &line))
+    for (; err == 0 && names && text_line(&text, &line); lines++)
         err = add_line(line, sums);
+    if (err == 0 && with_entries && lines)
+        collector_emit(sink, entries_name, METRIC_GAUGE, entries_help, (double)(sums[0] / lines));
     for (size_t i = 0; i < sizeof rows / sizeof *rows && err == 0; i++)
         collector_emit(sink, rows[i].name, METRIC_GAUGE, rows[i].help, (double)sums[rows[i].column]);
     return err;
@@ -103,15 +118,12 @@ static int emit_sums(struct procfile *file, struct metric_sink *sink)
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct conntrack_state *state = ctx;
-    if (!state->own_net)
-        return -EACCES;
-    int err = emit_number(state->count, "node_nf_conntrack_entries",
-                          "Number of currently allocated flow entries for connection tracking.", sink);
-    if (err == 0)
+    int err = state->own_net ? emit_number(state->count, entries_name, entries_help, sink) : 0;
+    if (err == 0 && (state->own_net || limit_is_for_all(state->max)))
         err = emit_number(state->max, "node_nf_conntrack_entries_limit",
                           "Maximum size of connection tracking table.", sink);
     if (err == 0)
-        err = emit_sums(state->stat, sink);
+        err = emit_sums(state->stat, !state->own_net, sink);
     return err == -ENOENT ? -ENODATA : err;
 }
 

@@ -65,12 +65,12 @@ struct tasks {
 static int count_thread(void *ctx, const char *folder, const char *number)
 {
     struct tasks *tasks = ctx;
-    char path[PATH_BYTES], state = tasks->state;
+    char path[PATH_BYTES + 8], state = tasks->state;
     uint64_t threads;
     int err = 0;
     if (strcmp(number, tasks->pid) != 0) {
-        snprintf(path, sizeof path, "%s/%s/stat", folder, number);
-        err = read_stat(path, &state, &threads);
+        int len = snprintf(path, sizeof path, "%s/%s/stat", folder, number);
+        err = len < PATH_BYTES ? read_stat(path, &state, &threads) : -ENAMETOOLONG;
     }
     if (err == 0)
         tasks->counts->thread_states[(int)state]++;
@@ -83,8 +83,8 @@ static int count_process(void *ctx, const char *folder, const char *number)
     struct tasks tasks = {.counts = counts, .pid = number};
     char path[PATH_BYTES];
     uint64_t threads;
-    snprintf(path, sizeof path, "%s/%s/stat", folder, number);
-    int err = read_stat(path, &tasks.state, &threads);
+    int len = snprintf(path, sizeof path, "%s/%s/stat", folder, number);
+    int err = len < PATH_BYTES ? read_stat(path, &tasks.state, &threads) : -ENAMETOOLONG;
     if (err < 0)
         return has_gone(err) ? 0 : err;
     counts->processes++;

@@ -10,6 +10,7 @@ static void test_level_is_told_as_programs_write_it(void **state)
         enum line_level level;
     } rows[] = {
         {"", LEVEL_NONE},
+        {NULL, LEVEL_NONE},
         {"GET /error.html 200", LEVEL_NONE},
         {"level=info msg=\"an error is not one\"", LEVEL_INFO},
         {"ts=1 lvl=warn ERROR in the text", LEVEL_WARN},

@@ -21,6 +21,7 @@
 #include "node-agent/metrics.h"
 #include "tests/unit/gzip_file.h"
 
+enum { RECORD_LINES = 5 }; /* of a joined record at most */
 enum { PODS = 3, STREAMS = 2, MAX_LINES = 6000, MAX_ROWS = 6000, MAX_ENDS = 4096 };
 
 /* What the agent would call; the tests drive the source themselves. */
@@ -72,6 +73,9 @@ struct world {
     int rotations;
     int64_t clock_ns;
     bool lost_buffer;
+    struct agent_log_rule joining; /* of lines that begin with '+' to the one before */
+    bool joins;
+    int record_lines[PODS * STREAMS]; /* of the last record */
 };
 
 static uint64_t rnd(struct world *w, uint64_t n)
@@ -288,6 +292,15 @@ static void append(const struct world *w, int pod, const char *text)
 static void note(struct world *w, int stream, const char *text)
 {
     assert_true(w->line_count[stream] < MAX_LINES);
+    if (w->joins && text[0] == '+' && w->line_count[stream] && w->record_lines[stream] < RECORD_LINES) {
+        char **last = &w->lines[stream][w->line_count[stream] - 1].text, *longer;
+        assert_true(asprintf(&longer, "%s\n%s", *last, text) > 0);
+        free(*last);
+        *last = longer;
+        w->record_lines[stream]++;
+        return;
+    }
+    w->record_lines[stream] = 1;
     w->lines[stream][w->line_count[stream]++].text = strdup(text);
 }
 
@@ -324,7 +337,9 @@ static void write_line(struct world *w, int pod)
 {
     int s = (int)rnd(w, STREAMS), stream = pod * STREAMS + s;
     char text[512], joined[2048];
-    snprintf(text, sizeof text, "line %d of %d %.*s", w->line_count[stream], stream, (int)rnd(w, 200),
+    bool goes_on = w->joins && rnd(w, 2);
+    snprintf(text, sizeof text, "%sline %d of %d %.*s", goes_on ? "+" : "", w->line_count[stream], stream,
+             (int)rnd(w, 200),
              "-----------------------------------------------------------------------------------------------"
              "----------"
              "-----------------------------------------------------------------------------------------------"
@@ -351,8 +366,9 @@ static void write_equal_lines(struct world *w, int pod)
         return;
     w->clock_ns += 1000;
     for (int i = (int)rnd(w, 4); i >= 0; i--) {
-        append_record(w, pod, 0, 'F', "same", true);
-        note(w, stream, "same");
+        const char *text = rnd(w, 3) ? "same" : "other";
+        append_record(w, pod, 0, 'F', text, true);
+        note(w, stream, text);
     }
 }
 
@@ -520,19 +536,21 @@ static int compare_posts(const void *a, const void *b)
 static void check(struct world *w, uint64_t seed)
 {
     int at[PODS * STREAMS] = {0}, repeats = 0;
-    const struct posted *last = NULL, *repeated = NULL;
+    const struct posted *repeated = NULL;
     qsort(w->posts, (size_t)w->post_count, sizeof *w->posts, compare_posts);
     for (int i = 0; i < w->post_count; i++) {
         const struct posted *p = &w->posts[i];
         if (p->stream < 0)
             continue;
-        if (last && last->stream == p->stream && last->time_ns == p->time_ns &&
-            strcmp(last->text, p->text) == 0) {
+        const struct posted *same = p; /* Loki keeps one of equal texts of a time */
+        while (--same >= w->posts && same->stream == p->stream && same->time_ns == p->time_ns)
+            if (strcmp(same->text, p->text) == 0)
+                break;
+        if (same >= w->posts && same->stream == p->stream && same->time_ns == p->time_ns) {
             repeated = p;
             repeats++;
             continue;
         }
-        last = p;
         int n = at[p->stream]++;
         if (n >= w->line_count[p->stream] || strcmp(w->lines[p->stream][n].text, p->text) != 0)
             fail_msg("seed %" PRIu64 " stream %d line %d of %d: got \"%s\" at %" PRId64 ", written \"%s\"",
@@ -603,9 +621,29 @@ static void world_free(struct world *w)
     free(w);
 }
 
-static void run_seed(uint64_t seed, bool may_lose)
+static void join_lines(struct world *w)
+{
+    w->joins = true;
+    w->joining = (struct agent_log_rule){.name = "join",
+                                         .redact_with = "",
+                                         .multiline_start = "^[^+]",
+                                         .multiline_max_lines = RECORD_LINES,
+                                         .multiline_wait_ms = 3600 * 1000};
+    w->config.logs.rules = (struct conf_list){&w->joining, 1};
+}
+
+/* One more record in each stream, which stays open, so that those before it are whole. */
+static void end_records(struct world *w)
+{
+    for (int stream = 0; stream < PODS * STREAMS; stream++)
+        append_record(w, stream / STREAMS, stream % STREAMS, 'F', "end", false);
+}
+
+static void run_seed(uint64_t seed, bool may_lose, bool joins)
 {
     struct world *w = world_new(seed);
+    if (joins)
+        join_lines(w);
     agent_start(w);
     for (int i = 0; i < 600; i++) {
         if (rnd(w, 3))
@@ -614,6 +652,8 @@ static void run_seed(uint64_t seed, bool may_lose)
             step_agent(w, may_lose);
     }
     close_lines(w);
+    if (joins)
+        end_records(w);
     if (w->in_flight) {
         gateway_commit(w, w->in_flight);
         gateway_answer(w);
@@ -635,7 +675,7 @@ static void test_logs_come_out_once_with_one_gateway(void **state)
     (void)state;
     uint64_t first = setting("LOGS_FIRST", 1), count = setting("LOGS_SEEDS", 12);
     for (uint64_t seed = first; seed < first + count; seed++)
-        run_seed(seed, false);
+        run_seed(seed, false, false);
 }
 
 static void test_logs_lose_nothing_when_buffers_are_lost(void **state)
@@ -643,7 +683,15 @@ static void test_logs_lose_nothing_when_buffers_are_lost(void **state)
     (void)state;
     uint64_t first = setting("LOGS_FIRST", 1), count = setting("LOGS_SEEDS", 12);
     for (uint64_t seed = first; seed < first + count; seed++)
-        run_seed(seed, true);
+        run_seed(seed, true, false);
+}
+
+static void test_logs_join_the_same_records_when_buffers_are_lost(void **state)
+{
+    (void)state;
+    uint64_t first = setting("LOGS_FIRST", 1), count = setting("LOGS_SEEDS", 12);
+    for (uint64_t seed = first; seed < first + count; seed++)
+        run_seed(seed, true, true);
 }
 
 int main(void)
@@ -651,6 +699,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logs_come_out_once_with_one_gateway),
         cmocka_unit_test(test_logs_lose_nothing_when_buffers_are_lost),
+        cmocka_unit_test(test_logs_join_the_same_records_when_buffers_are_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
