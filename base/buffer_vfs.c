@@ -1,19 +1,11 @@
 #include "base/buffer_vfs.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum {
-    ALIGNMENT = 4096,           /* of memory, place and length of a direct write; no disk asks for more */
-    GATHER_DIRECT = 512 * 1024, /* bytes held for a direct write */
-};
 
 struct file {
     sqlite3_file base; /* what SQLite sees; first */
@@ -21,7 +13,6 @@ struct file {
     size_t len;
     size_t capacity;    /* of held; 0: nothing is gathered */
     sqlite3_int64 at;   /* where they go */
-    int direct;         /* owned; a descriptor past the page cache, or -1 */
     sqlite3_file *real; /* behind this struct, in the same memory */
 };
 
@@ -43,28 +34,12 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* As much as goes past the page cache: a multiple of ALIGNMENT, 0 where the file system does not do it. What
- * is left is written again, and reported, by SQLite's own code. */
-static size_t write_direct(const struct file *file)
-{
-    size_t done = 0;
-    if (file->direct < 0 || file->at % ALIGNMENT || file->len % ALIGNMENT)
-        return 0;
-    while (done < file->len) {
-        ssize_t n = pwrite(file->direct, file->held + done, file->len - done, file->at + (off_t)done);
-        if (n < ALIGNMENT && !(n < 0 && errno == EINTR))
-            break;
-        done += n > 0 ? (size_t)n / ALIGNMENT * ALIGNMENT : 0;
-    }
-    return done;
-}
-
 static int write_held(struct file *file)
 {
     int code = SQLITE_OK;
     if (file->len == 0)
         return code;
-    for (size_t done = write_direct(file); code == SQLITE_OK && done < file->len;) {
+    for (size_t done = 0; code == SQLITE_OK && done < file->len;) {
         size_t n = least(file->len - done, BUFFER_VFS_GATHER);
         code = file->real->pMethods->xWrite(file->real, file->held + done, (int)n,
                                             file->at + (sqlite3_int64)done);
@@ -93,7 +68,7 @@ static int on_write(sqlite3_file *base, const void *from, int amount, sqlite3_in
     if (code != SQLITE_OK)
         return code;
     if (!file->held && file->capacity)
-        file->held = aligned_alloc(ALIGNMENT, file->capacity);
+        file->held = malloc(file->capacity);
     if (!file->held || len > file->capacity)
         return file->real->pMethods->xWrite(file->real, from, amount, at);
     if (file->len == 0)
@@ -115,8 +90,6 @@ static int on_sync(sqlite3_file *base, int flags)
     drop_held(file_of(base));
     if (code == SQLITE_OK)
         code = real_of(base)->pMethods->xSync(real_of(base), flags);
-    if (file_of(base)->direct >= 0)
-        posix_fadvise(file_of(base)->direct, 0, 0, POSIX_FADV_DONTNEED);
     return code;
 }
 
@@ -192,19 +165,10 @@ static int on_close(sqlite3_file *base)
     int code = write_held(file_of(base));
     int closed = real_of(base)->pMethods->xClose(real_of(base));
     drop_held(file_of(base));
-    if (file_of(base)->direct >= 0)
-        close(file_of(base)->direct);
     return code != SQLITE_OK ? code : closed;
 }
 
 /* ---- opening */
-
-/* Closing any descriptor of a file drops the process' locks on it: this one is closed after SQLite's own, by
- * the connection that writes, which is the last of a process to close. */
-static int open_direct(const char *name)
-{
-    return open(name, O_WRONLY | O_DIRECT | O_CLOEXEC);
-}
 
 static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base, int flags, int *ret_flags)
 {
@@ -232,11 +196,7 @@ static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base,
     memset(file, 0, sizeof *file);
     file->real = (sqlite3_file *)(file + 1);
     int code = real_vfs->xOpen(real_vfs, name, file->real, flags, ret_flags);
-    bool is_writable = code == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE);
-    file->direct = is_writable && (flags & SQLITE_OPEN_MAIN_DB) ? open_direct(name) : -1;
-    if (file->direct >= 0)
-        file->capacity = GATHER_DIRECT;
-    else if (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL))
+    if (flags & SQLITE_OPEN_WAL) /* not the main file: buffer_vfs.h */
         file->capacity = BUFFER_VFS_GATHER;
     if (file->real->pMethods) /* then SQLite closes it, whatever the code */
         base->pMethods = &methods;

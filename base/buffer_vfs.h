@@ -1,15 +1,14 @@
 /* buffer_vfs.h - SQLite's own file system with fewer and larger writes.
  *
- * SQLite writes every frame of a WAL in two calls, 24 bytes and a page, and every page of a checkpoint in
- * one: the calls were a third of what a commit cost. Here writes that follow each other in a file are
- * gathered, up to BUFFER_VFS_GATHER bytes, and written before anything else is asked of that file: a sync, a
- * read, its size, a lock. With synchronous=FULL SQLite asks for a sync before it calls a transaction
- * committed or a checkpoint done, so nothing is promised earlier than without this. A gathered write that
- * fails is reported by the call that had it written.
+ * SQLite writes every frame of a WAL in two calls, 24 bytes and a page: the calls were a third of what a
+ * commit cost. Here writes that follow each other in a WAL are gathered, up to BUFFER_VFS_GATHER bytes, and
+ * written before anything else is asked of that file: a sync, a read, its size, a lock. With synchronous=FULL
+ * SQLite asks for a sync before it calls a transaction committed, so nothing is promised earlier than without
+ * this. A gathered write that fails is reported by the call that had it written.
  *
- * What a checkpoint writes into the main file goes past the page cache (O_DIRECT) where the file system does
- * that: it is hardly ever read again while it is young, because fan-out follows the commits in the WAL. That
- * saves a copy and the page cache's memory, which in a container counts as the program's.
+ * Writes to the main file are never gathered. A checkpoint that a reader keeps from finishing marks what it
+ * has copied as copied without a sync (wal.c, walCheckpoint), so that a write must tell at once that it
+ * failed: on a full volume pages were lost otherwise.
  *
  * For the connection that writes; readers use SQLite's default on the same files.
  */

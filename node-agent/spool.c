@@ -128,11 +128,18 @@ static void number(struct side *side, struct batch *batch)
     batch->seq = ++side->spool->seq[side->signal];
 }
 
+/* Whether the lane holds a batch that is not in the file: one that was written under the lane's number is. */
+static bool holds_another(const struct side *side)
+{
+    const struct batch *batch = ship_batch(side->spool->ship, side->signal);
+    return batch && !spool_file_is_out(&side->file, batch);
+}
+
 /* What the lane could not get rid of goes first. */
 static bool take_from_lane(struct side *side)
 {
     struct batch *batch;
-    if (!ship_give_up(side->spool->ship, side->signal, !side->holds_lane, &batch))
+    if (!holds_another(side) || !ship_give_up(side->spool->ship, side->signal, !side->holds_lane, &batch))
         return false;
     if (!side->holds_lane)
         number(side, batch);
@@ -142,9 +149,8 @@ static bool take_from_lane(struct side *side)
 
 static void take_from_inner(struct side *side)
 {
-    const struct batch *in_flight = ship_batch(side->spool->ship, side->signal);
     struct batch *batch;
-    bool is_out = side->holds_lane && in_flight && !spool_file_is_out(&side->file, in_flight);
+    bool is_out = side->holds_lane && holds_another(side);
     if (is_out || !side->inner.seal || side->inner.seal(side->inner.ctx, &batch) < 0)
         return;
     number(side, batch);
@@ -368,7 +374,7 @@ void spool_flush(struct spool *spool)
         if (side->held)
             leave(side, side->held);
         side->held = NULL;
-        if (side->holds_lane && ship_give_up(spool->ship, side->signal, false, &batch))
+        if (side->holds_lane && holds_another(side) && ship_give_up(spool->ship, side->signal, false, &batch))
             leave(side, batch);
         while (side->inner.seal && side->inner.seal(side->inner.ctx, &batch) == 0) {
             number(side, batch);

@@ -9,10 +9,12 @@ Runs in network and mount namespaces of its own, so it has to be root and leaves
 namespace with a veth pair; a cut is a blackhole route to a gateway there. Takes the programs of $TRIBUTARY_BUILD, else build/dev.
 """
 import argparse
+import contextlib
 import http.server
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -272,6 +274,17 @@ def missing_samples(prometheus, page, agents, ends):
     return lost, held
 
 
+def unsettled_in_spool(agent):
+    """Records that the agent's spool accepted and that have no cause and no row: its ledger's imbalance."""
+    rest = 0
+    for name in ("metrics", "logs", "traces"):
+        with contextlib.closing(sqlite3.connect(os.path.join(agent.config["spool"]["path"], name + ".db"))) as db:
+            rest += db.execute("SELECT sum(accepted - delivered - refused - dropped) FROM backend").fetchone()[0] or 0
+            rest -= db.execute("SELECT coalesce(sum(b.records), 0) FROM batch b LEFT JOIN cursor c ON c.slot = b.slot "
+                               "WHERE b.id > coalesce(c.row, 0)").fetchone()[0]
+    return rest
+
+
 def report(name, value, limit):
     print(f"{'ok  ' if value <= limit else 'FAIL'} {name}: {value} (at most {limit})", flush=True)
     return value > limit
@@ -346,7 +359,7 @@ def judge(chaos, page, ends, logs, senders, backends):
         print("first samples missing (agent, scrape):", sorted(set(lost))[:10], "kills", [[round(k) for k in a.kills] for a in agents])
     for program in agents + gateways:
         program.stop()
-    return bad
+    return bad | report("batches' records that spools took and did not pass on", sum(unsettled_in_spool(a) for a in agents), 0)
 
 
 def main(argv):
