@@ -1,18 +1,21 @@
 #include "base/buffer_vfs.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct file {
     sqlite3_file base; /* what SQLite sees; first */
     uint8_t *held;     /* owned; bytes not yet written; NULL between transactions */
     size_t len;
-    size_t capacity;    /* of held; 0: nothing is gathered */
-    sqlite3_int64 at;   /* where they go */
+    size_t capacity;  /* of held; 0: nothing is gathered */
+    sqlite3_int64 at; /* where they go */
+    int cached; /* owned; a descriptor of the main file, to say that it need not stay in memory; or -1 */
     sqlite3_file *real; /* behind this struct, in the same memory */
 };
 
@@ -90,6 +93,8 @@ static int on_sync(sqlite3_file *base, int flags)
     drop_held(file_of(base));
     if (code == SQLITE_OK)
         code = real_of(base)->pMethods->xSync(real_of(base), flags);
+    if (file_of(base)->cached >= 0)
+        posix_fadvise(file_of(base)->cached, 0, 0, POSIX_FADV_DONTNEED);
     return code;
 }
 
@@ -165,10 +170,19 @@ static int on_close(sqlite3_file *base)
     int code = write_held(file_of(base));
     int closed = real_of(base)->pMethods->xClose(real_of(base));
     drop_held(file_of(base));
+    if (file_of(base)->cached >= 0)
+        close(file_of(base)->cached);
     return code != SQLITE_OK ? code : closed;
 }
 
 /* ---- opening */
+
+/* Closing any descriptor of a file drops the process' locks on it: this one is closed after SQLite's own, by
+ * the connection that writes, which is the last of a process to close. */
+static int open_cached(const char *name)
+{
+    return open(name, O_RDONLY | O_CLOEXEC);
+}
 
 static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base, int flags, int *ret_flags)
 {
@@ -196,6 +210,8 @@ static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base,
     memset(file, 0, sizeof *file);
     file->real = (sqlite3_file *)(file + 1);
     int code = real_vfs->xOpen(real_vfs, name, file->real, flags, ret_flags);
+    bool is_main = code == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB) && (flags & SQLITE_OPEN_READWRITE);
+    file->cached = is_main ? open_cached(name) : -1;
     if (flags & SQLITE_OPEN_WAL) /* not the main file: buffer_vfs.h */
         file->capacity = BUFFER_VFS_GATHER;
     if (file->real->pMethods) /* then SQLite closes it, whatever the code */

@@ -10,6 +10,9 @@
  * has copied as copied without a sync (wal.c, walCheckpoint), so that a write must tell at once that it
  * failed: on a full volume pages were lost otherwise.
  *
+ * Once a checkpoint is on the disk the main file's pages leave the page cache: fan-out reads what is young
+ * from the WAL, and in a container that memory counts as the program's.
+ *
  * For the connection that writes; readers use SQLite's default on the same files.
  */
 #ifndef BASE_BUFFER_VFS_H
