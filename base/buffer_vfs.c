@@ -221,6 +221,9 @@ static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base,
 
 static void register_once(void)
 {
+    /* Else every connection begins with 20 pages, which at 32 KiB each is most of what it ever holds. Refused
+     * when SQLite is in use by now: then it stays so. */
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
     sqlite3_vfs *real = sqlite3_vfs_find(NULL);
     if (!real)
         return;

@@ -292,6 +292,7 @@ static void tidy(struct buffer *buffer)
     if (err == 0 && !could)
         err = buffer_store_probe(buffer);
     publish_state(buffer, err);
+    sqlite3_db_release_memory(buffer->db); /* its page cache fills with pages that are not asked for again */
     buffer->next_tidy_ns = clock_mono_ns() + (int64_t)(has_more ? TIDY_BUSY_MS : BUFFER_TIDY_MS) * 1000000;
 }
 
