@@ -228,7 +228,11 @@ void tail_log_reset(struct tail_log *log, const struct offsets *offsets)
 
 static bool is_over(struct tail_file *file, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns)
 {
-    if (file->live || (file->fd >= 0 && tail_file_look(file, now_ns) < 0)) /* it may have grown unread */
+    if (file->live)
+        return false;
+    int err = file->fd < 0 ? 0 : tail_file_look(file, now_ns); /* it may have grown unread */
+    bool is_emptied = err == -ESTALE && file->size == 0 && !file->linked && tail_file_base(file) == file->pos;
+    if (err < 0 && !is_emptied)
         return false;
     if (tail_file_base(file) < file->size || now_ns - file->changed_ns < linger_ns)
         return false;

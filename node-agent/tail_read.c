@@ -126,12 +126,20 @@ static int take_rest(struct tail_reader *r, struct tail_log *log, struct tail_fi
     return err;
 }
 
+/* Whether the truncated file held some of what the stream has open, or would have held the rest: not when it
+ * only stands between the file where that began and a later one. */
+static bool has_lost_rest(const struct tail_file *file, int stream)
+{
+    uint64_t open = tail_file_open_at(file, stream);
+    return open != TAIL_NONE && (open < file->pos || file->live);
+}
+
 /* The file was truncated or written anew: the rest of an open line went with it, so what there is of it is
  * sent. */
 static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
 {
     for (int s = 0; s < CRI_STREAMS; s++) {
-        int err = tail_file_open_at(file, s) == TAIL_NONE ? 0 : tail_line_flush(r, log, file, s);
+        int err = has_lost_rest(file, s) ? tail_line_flush(r, log, file, s) : 0;
         if (err < 0)
             return err;
     }

@@ -411,7 +411,8 @@ struct tail_file *tail_set_find(const struct tail_set *set, const struct tail_ke
     struct tail_file *found = NULL;
     for (size_t i = 0; i < set->count; i++) {
         for (struct tail_file *f = set->logs[i]->files; f; f = f->next) {
-            bool is_it = (!f->by_head || !f->identity) && !f->inflate && tail_file_matches(f, key);
+            bool is_own_inode = !f->by_head || (!f->identity && !f->inflate);
+            bool is_it = is_own_inode && tail_file_matches(f, key);
             if (!is_it && (found || !f->by_head || !is_packed(set->logs[i], f, key)))
                 continue;
             *ret_log = set->logs[i];
