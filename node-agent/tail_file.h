@@ -51,6 +51,7 @@ struct tail_file {
     char *identity; /* owned; NULL before the first line */
     enum tail_format format;
     uint64_t pos, size;
+    bool recalled;                 /* the lines before pos, or later ones of its log, were looked at */
     uint64_t hole;                 /* NULs were passed over up to here; 0: none */
     int64_t modified_ns;           /* its last change, by the file system */
     uint64_t scanned;              /* no newline between pos and here; 0: not looked */

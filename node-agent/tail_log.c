@@ -139,6 +139,7 @@ void tail_log_take(struct tail_log *log, struct tail_file **file)
     while (*link)
         link = &(*link)->next;
     (*file)->next = NULL;
+    (*file)->recalled = log->recalled;
     *link = *file;
     *file = NULL;
 }
@@ -216,8 +217,10 @@ void tail_log_fall_back(struct tail_log *log)
 
 void tail_log_reset(struct tail_log *log, const struct offsets *offsets)
 {
-    for (struct tail_file *f = log->files; f; f = f->next)
+    for (struct tail_file *f = log->files; f; f = f->next) {
         tail_file_reset(f, offsets);
+        f->recalled = false;
+    }
     for (int i = 0; i < CRI_STREAMS; i++)
         forget_stream(&log->streams[i]);
     if (log->plan)

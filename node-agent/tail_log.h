@@ -59,7 +59,7 @@ struct tail_log {
     bool held;     /* waits: there are as many streams as there may be */
     bool started;  /* read_from said where the first of its files begins */
     bool plain;    /* a host file: lines without a format */
-    bool recalled; /* the lines before the position were looked at */
+    bool recalled; /* a line of it was read since its positions were set */
     struct tail_file *files;
     struct tail_stream streams[CRI_STREAMS];
     struct log_plan *plan; /* owned; NULL: no rule is for it */

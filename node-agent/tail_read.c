@@ -320,53 +320,6 @@ static void carry_lines(struct tail_log *log, struct tail_file *file, const bool
     }
 }
 
-int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum tail_result *ret_result)
-{
-    struct bytes labels[PUSH_STREAMS];
-    struct tail_file *last = NULL;
-    bool begun[CRI_STREAMS] = {false};
-    enum tail_result result = TAIL_DONE;
-    int err = 0;
-    if (r->policy && (err = log_policy_refresh(r->policy, log)) < 0)
-        return err;
-    if (!log->recalled && tail_recall(r, log) < 0) {
-        *ret_result = TAIL_WAIT;
-        return 0;
-    }
-    for (int i = 0; i < PUSH_STREAMS; i++)
-        labels[i] = bytes_of_string(log->streams[i].labels);
-    push_begin_log(r->push, labels);
-    for (struct tail_file *f = log->files; f && err == 0 && result == TAIL_DONE; f = f->next) {
-        last = f;
-        carry_lines(log, f, begun);
-        err = read_file(r, log, f, &budget, &result);
-        for (int s = 0; s < CRI_STREAMS; s++)
-            begun[s] |= tail_file_open_at(f, s) != TAIL_NONE;
-        if (result == TAIL_DONE && f->next && f->fd >= 0 &&
-            !is_finished(r, f, r->linger_ns < TAIL_MAX_PAUSE_NS ? r->linger_ns : TAIL_MAX_PAUSE_NS))
-            result = TAIL_WAIT;
-    }
-    if (err == 0 && last && result == TAIL_DONE)
-        err = flush(r, log, last, &result);
-    tail_line_settle(r, log);
-    int end_err = push_end_log(r->push);
-    *ret_result = result;
-    return err < 0 ? err : end_err;
-}
-
-/* The file that the next line comes from, or the last one before it when that is read from its start. */
-static struct tail_file *recalled_file(struct tail_log *log)
-{
-    struct tail_file *found = NULL;
-    for (struct tail_file *f = log->files; f; f = f->next) {
-        if (f->fd >= 0 && f->pos > 0)
-            found = f;
-        if (f->pos < f->size)
-            break;
-    }
-    return found;
-}
-
 /* Lets the lines of the block, which begins at from, pass to be remembered. */
 static int recall_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t from)
 {
@@ -383,19 +336,90 @@ static int recall_block(struct tail_reader *r, struct tail_log *log, struct tail
     return err;
 }
 
-int tail_recall(struct tail_reader *r, struct tail_log *log)
+static bool has_open(const struct tail_log *log)
 {
-    struct tail_file *file = recalled_file(log);
-    int err = file ? tail_file_inflate(file, r->block.max, &r->gunzips) : 0;
+    for (int s = 0; s < CRI_STREAMS; s++)
+        if ((log->streams[s].part.open && !log->streams[s].part.past) ||
+            (tail_log_has_join(log, s) && !log->streams[s].join->past))
+            return true;
+    return false;
+}
+
+static int recall_file(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
+{
+    if (tail_file_look(file, r->mono_ns) < 0 || tail_file_check(file) < 0)
+        return 0;
+    int err = tail_file_inflate(file, r->block.max, &r->gunzips);
     if (err < 0)
         return err;
-    log->recalled = true;
-    if (!file)
-        return 0;
+    file->recalled = true;
+    for (int s = 0; s < CRI_STREAMS; s++) {
+        tail_log_close_line(log, s);
+        tail_log_close_join(log, s);
+    }
     uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
     if (fill(r, file, from, (size_t)(file->pos - from)) > 0)
         err = recall_block(r, log, file, from);
     if (file->pos >= file->size)
         tail_file_deflate(file);
     return err;
+}
+
+/* Looks at the lines before the file's position, or where it is read from its beginning at those before the
+ * position in an earlier one, so that the next line is compared with them: files before it may have been read
+ * from further back. 0; -EBUSY: not now; -ENOMEM. */
+static int recall(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
+{
+    struct tail_file *before = file->pos > 0 ? file : NULL;
+    if (file->fd >= 0 && tail_file_look(file, r->mono_ns) < 0)
+        return 0;
+    for (struct tail_file *f = log->files; file->pos == 0 && f != file; f = f->next)
+        before = f->fd >= 0 && f->pos > 0 ? f : before;
+    bool is_wanted = before && before->fd >= 0 && !before->recalled && file->pos < file->size;
+    return is_wanted && !has_open(log) ? recall_file(r, log, before) : 0;
+}
+
+/* What is behind the file's position comes after all lines that its streams had. */
+static void mark_recalled(struct tail_log *log, const struct tail_file *last)
+{
+    log->recalled = true;
+    for (struct tail_file *f = log->files; f != last->next; f = f->next)
+        f->recalled = true;
+}
+
+int tail_read(struct tail_reader *r, struct tail_log *log, uint64_t budget, enum tail_result *ret_result)
+{
+    struct bytes labels[PUSH_STREAMS];
+    struct tail_file *last = NULL;
+    bool begun[CRI_STREAMS] = {false};
+    enum tail_result result = TAIL_DONE;
+    int err = 0;
+    if (r->policy && (err = log_policy_refresh(r->policy, log)) < 0)
+        return err;
+    for (int i = 0; i < PUSH_STREAMS; i++)
+        labels[i] = bytes_of_string(log->streams[i].labels);
+    push_begin_log(r->push, labels);
+    for (struct tail_file *f = log->files; f && err == 0 && result == TAIL_DONE; f = f->next) {
+        last = f;
+        carry_lines(log, f, begun);
+        if (recall(r, log, f) < 0) {
+            result = TAIL_WAIT;
+            break;
+        }
+        uint64_t before = f->pos;
+        err = read_file(r, log, f, &budget, &result);
+        if (f->pos > before)
+            mark_recalled(log, f);
+        for (int s = 0; s < CRI_STREAMS; s++)
+            begun[s] |= tail_file_open_at(f, s) != TAIL_NONE;
+        if (result == TAIL_DONE && f->next && f->fd >= 0 &&
+            !is_finished(r, f, r->linger_ns < TAIL_MAX_PAUSE_NS ? r->linger_ns : TAIL_MAX_PAUSE_NS))
+            result = TAIL_WAIT;
+    }
+    if (err == 0 && last && result == TAIL_DONE)
+        err = flush(r, log, last, &result);
+    tail_line_settle(r, log);
+    int end_err = push_end_log(r->push);
+    *ret_result = result;
+    return err < 0 ? err : end_err;
 }

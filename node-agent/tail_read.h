@@ -62,8 +62,4 @@ void tail_reader_release(struct tail_reader *reader);
 int tail_read(struct tail_reader *reader, struct tail_log *log, uint64_t budget,
               enum tail_result *ret_result);
 
-/* tail_recall: looks at the lines before the log's position, so that the next one is compared with them.
- * 0; -EBUSY: not now; -ENOMEM. */
-int tail_recall(struct tail_reader *reader, struct tail_log *log);
-
 #endif
