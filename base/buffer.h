@@ -228,6 +228,10 @@ struct buffer_row {
 int buffer_reader_open(struct buffer *buffer, const char *backend, struct buffer_reader **ret_reader);
 void buffer_reader_close(struct buffer_reader *reader);
 
+/* buffer_reader_rest: gives back the pages that the reader keeps in memory; the next call reads them again.
+ */
+void buffer_reader_rest(struct buffer_reader *reader);
+
 /* buffer_reader_cursors: where the backend stands, by slot. */
 int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFFER_SLOTS]);
 

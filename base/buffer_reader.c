@@ -142,6 +142,11 @@ void buffer_reader_close(struct buffer_reader *reader)
     free_reader(reader);
 }
 
+void buffer_reader_rest(struct buffer_reader *reader)
+{
+    sqlite3_db_release_memory(reader->db);
+}
+
 /* ---- rows
  * ------------------------------------------------------------------------------------------------------------
  */

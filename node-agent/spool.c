@@ -190,6 +190,8 @@ static void on_tick(uv_timer_t *timer)
             continue;
         if (!side->file.buffer && now >= side->again_ns)
             open_file(side);
+        if (side->file.reader)
+            buffer_reader_rest(side->file.reader);
         put(side);
     }
 }
