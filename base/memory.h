@@ -8,7 +8,7 @@
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
-enum { MEMORY_KEEP_BYTES = 64 << 20, MEMORY_TRIM_MS = 10000 };
+enum { MEMORY_KEEP_BYTES = 64 << 20, MEMORY_TRIM_MS = 2000 };
 
 /* memory_init: before any thread is started and anything large is allocated. */
 void memory_init(void);
