@@ -347,7 +347,7 @@ static bool has_open(const struct tail_log *log)
 
 static int recall_file(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
 {
-    if (tail_file_look(file, r->mono_ns) < 0 || tail_file_check(file) < 0)
+    if (tail_file_look(file, r->mono_ns) < 0)
         return 0;
     int err = tail_file_inflate(file, r->block.max, &r->gunzips);
     if (err < 0)
@@ -358,7 +358,7 @@ static int recall_file(struct tail_reader *r, struct tail_log *log, struct tail_
         tail_log_close_join(log, s);
     }
     uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
-    if (fill(r, file, from, (size_t)(file->pos - from)) > 0)
+    if (fill(r, file, from, (size_t)(file->pos - from)) > 0 && tail_file_check(file) == 0)
         err = recall_block(r, log, file, from);
     if (file->pos >= file->size)
         tail_file_deflate(file);

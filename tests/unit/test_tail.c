@@ -221,11 +221,14 @@ static void test_tail_does_not_repeat_a_file_compressed_under_its_eyes(void **st
     put(f, POD "/0.log", "stdout F 3");
     expect(f, "stdout|1\nstdout|2\nstdout|3\n");
     assert_int_equal(open_descriptors(), without);
-    f->got[0] = '\0'; /* the gateway's buffer is lost: all is read again */
-    f->buffer = "buffer-2";
-    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED, .buffer_id = "buffer-2"};
-    f->source.resumed(f->source.ctx, &resumed, false, NULL);
-    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+    for (int i = 2; i < 4; i++) { /* the gateway's buffer is lost: all is read again, then once more */
+        struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED};
+        snprintf(resumed.buffer_id, sizeof resumed.buffer_id, "buffer-%d", i);
+        f->got[0] = '\0';
+        f->buffer = i == 2 ? "buffer-2" : "buffer-3";
+        f->source.resumed(f->source.ctx, &resumed, false, NULL);
+        expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+    }
     stop(f);
     assert_int_equal(open_descriptors(), before);
 }
@@ -341,6 +344,27 @@ static void test_tail_keeps_a_deleted_file_until_it_is_committed(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void test_tail_joins_a_line_past_a_file_that_was_emptied_and_deleted(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    int without = open_descriptors();
+    expect(f, "stdout|1\n");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    unlink(path);
+    put(f, POD "/0.log", "stdout P one-");
+    rename_live(f, POD "/0.log.20260101-000000");
+    put(f, POD "/0.log", "stderr F other");
+    expect(f, "stdout|1\nstderr|other\n");
+    put(f, POD "/0.log", "stdout F two");
+    expect(f, "stdout|1\nstderr|other\nstdout|one-two\n");
+    expect(f, "stdout|1\nstderr|other\nstdout|one-two\n");
+    assert_int_equal(open_descriptors(), without);
+}
+
 static void test_tail_waits_for_the_end_of_a_torn_line(void **state)
 {
     struct fixture *f = *state;
@@ -382,6 +406,54 @@ static void test_tail_tells_equal_lines_apart(void **state)
     assert_int_equal(f->count, 8);
     for (int i = 0; i < 8; i++)
         assert_int_equal(f->times[i], (int64_t)seconds * 1000000000 + 500000000 + i % 4);
+}
+
+/* A line of half a second past the second. */
+static void put_at(const struct fixture *f, const char *name, time_t second, const char *text)
+{
+    struct tm tm;
+    char head[64], line[192];
+    strftime(head, sizeof head, "%Y-%m-%dT%H:%M:%S.5Z", gmtime_r(&second, &tm));
+    int len = snprintf(line, sizeof line, "%s stdout F %s\n", head, text);
+    put_bytes(f, name, line, (size_t)len);
+}
+
+static void test_tail_knows_the_lines_before_where_a_later_file_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    const char *live = POD "/0.log";
+    time_t second = time(NULL);
+    put_at(f, live, second, "same");
+    put_at(f, live, second, "same");
+    start(f);
+    expect(f, "stdout|same\nstdout|same\n");
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    put_at(f, POD "/0.log.20260101-000000", second - 1, "older"); /* nobody saw it before */
+    put_at(f, live, second, "other");
+    start(f);
+    expect(f, "stdout|same\nstdout|same\nstdout|older\nstdout|other\n");
+    assert_int_equal(f->times[3], (int64_t)second * 1000000000 + 500000000 + 2);
+}
+
+static void test_tail_does_not_take_new_lines_for_those_before_a_truncation(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_resume_reply resumed = {.answer = WIRE_COMMITTED, .buffer_id = "buffer-2"};
+    time_t second = time(NULL);
+    char path[PATH_MAX];
+    put_at(f, POD "/0.log", second - 1, "before it was truncated");
+    start(f);
+    expect(f, "stdout|before it was truncated\n");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    put_at(f, POD "/0.log", second, "35");
+    put_at(f, POD "/0.log", second, "36");
+    f->buffer = "buffer-2";
+    f->source.resumed(f->source.ctx, &resumed, true, NULL); /* the first look at it is after this */
+    expect(f, "stdout|before it was truncated\nstdout|35\nstdout|36\n");
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(f->times[i], (int64_t)second * 1000000000 + 500000000);
 }
 
 static void test_tail_repairs_and_cuts_lines(void **state)
@@ -580,9 +652,12 @@ int main(void)
         WITH_FIXTURE(test_tail_starts_over_when_a_file_is_truncated),
         WITH_FIXTURE(test_tail_passes_over_the_hole_that_a_truncation_leaves),
         WITH_FIXTURE(test_tail_keeps_a_deleted_file_until_it_is_committed),
+        WITH_FIXTURE(test_tail_joins_a_line_past_a_file_that_was_emptied_and_deleted),
         WITH_FIXTURE(test_tail_waits_for_the_end_of_a_torn_line),
         WITH_FIXTURE(test_tail_sends_unknown_formats_with_increasing_times),
         WITH_FIXTURE(test_tail_tells_equal_lines_apart),
+        WITH_FIXTURE(test_tail_knows_the_lines_before_where_a_later_file_goes_on),
+        WITH_FIXTURE(test_tail_does_not_take_new_lines_for_those_before_a_truncation),
         WITH_FIXTURE(test_tail_repairs_and_cuts_lines),
         WITH_FIXTURE(test_tail_cuts_a_joined_line_and_repairs_across_parts),
         WITH_FIXTURE(test_tail_counts_what_the_backend_would_drop),
