@@ -200,6 +200,9 @@ static int finish(struct logs_seal *l, struct batch *batch)
     batch->earliest_ns = l->push.earliest_ns;
     batch->latest_ns = l->push.latest_ns;
     l->sealed_ns = l->reader.mono_ns;
+    if (len >
+        l->push.limit / 2) /* what hardly compresses would be held three times with the copy that is sent */
+        push_release(&l->push);
     return 0;
 }
 
