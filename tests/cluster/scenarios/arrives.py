@@ -30,16 +30,18 @@ def check_metrics():
     print(f"metrics: {len(series)} series of the node, {len(up)} gateways up")
 
 
+def containers_in_loki():
+    return {(s["namespace"], s["pod"], s["container"]) for s in query.loki_streams(LOKI, '{job=~".+"}')}
+
+
 def check_logs():
     lines = wait_for(lambda: query.loki_lines(LOKI, '{namespace="shop", pod="writer"}'), 60, f"{LINES + 1} lines of the writer",
                      until=lambda found: len(found) >= LINES + 1)
     wanted = {f"line {n} of the writer" for n in range(LINES)} | {"the last one"}
     assert {line.text for line in lines} == wanted and len(lines) == len(wanted), len(lines)
-    streams = query.loki_streams(LOKI, '{job=~".+"}')
-    seen = {(s["namespace"], s["pod"], s["container"]) for s in streams}
     pods = {(p["metadata"]["namespace"], p["metadata"]["name"], c["name"]) for p in get("pods", "-A")["items"]
             for c in p["spec"]["containers"]}
-    assert pods <= seen, f"no line of {pods - seen}"
+    seen = wait_for(containers_in_loki, 60, f"a line of each of {pods}", until=lambda found: pods <= found)
     print(f"logs: {len(lines)} lines of the writer, each once; {len(seen)} containers")
 
 
