@@ -93,6 +93,15 @@ static void answer_busy(struct receive *receive, struct desk *desk, uint32_t wai
     answer_batch(receive, desk, &reply);
 }
 
+static void answer_failed(struct receive *receive, struct desk *desk)
+{
+    struct wire_reply reply = {.answer = WIRE_BUSY,
+                               .retry_after_ms = FULL_WAIT_MS,
+                               .reason = "the buffer cannot commit",
+                               .cannot_commit = true};
+    answer_batch(receive, desk, &reply);
+}
+
 /* ---- what cannot be served */
 
 static const char *cause_of(int error)
@@ -232,7 +241,7 @@ static void answer_append(struct receive *receive, struct desk *desk, const stru
         answer_busy(receive, desk, FULL_WAIT_MS, "the buffer is full");
         return;
     case BUFFER_FAILED:
-        answer_busy(receive, desk, FULL_WAIT_MS, "the buffer cannot commit");
+        answer_failed(receive, desk);
         return;
     }
 }
@@ -344,6 +353,7 @@ static void on_resumed(struct letter *letter)
     struct wire_resume_reply reply = {
         .answer = work->error < 0 ? WIRE_BUSY : WIRE_COMMITTED,
         .retry_after_ms = work->error < 0 ? FULL_WAIT_MS : 0,
+        .cannot_commit = work->error < 0 && work->error != -ENOSPC,
         .delivered_seq = work->standing.delivered_seq,
         .holds_undelivered = work->standing.holds_undelivered,
     };
