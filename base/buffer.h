@@ -63,8 +63,10 @@ int buffer_slot(const char *origin);
 enum buffer_outcome {
     BUFFER_COMMITTED, /* durable now */
     BUFFER_REPEATED,  /* its number was committed before; nothing was added */
-    BUFFER_FULL,      /* quota reached; nothing was added */
-    BUFFER_FAILED,    /* I/O error; nothing was added; see buffer_state */
+    BUFFER_LATE,   /* is_in_order, and a higher number of its boot was committed before: its sender has long
+                      had it settled elsewhere; nothing was added */
+    BUFFER_FULL,   /* quota reached; nothing was added */
+    BUFFER_FAILED, /* I/O error; nothing was added; see buffer_state */
 };
 
 /* What the buffer knows of an origin, for the reply. */
@@ -82,6 +84,7 @@ struct buffer_append {
     struct letter letter;     /* posted to reply_to when done */
     struct mailbox *reply_to; /* borrowed */
     struct batch *batch;      /* owned by the append until the letter is opened, then by whoever opens it */
+    bool is_in_order; /* its sender has one batch of a boot in flight and goes on when it is settled */
     enum buffer_outcome outcome;     /* out */
     int64_t row_id;                  /* out, of BUFFER_COMMITTED */
     struct buffer_standing standing; /* out */
