@@ -3,6 +3,7 @@
     page = CountingPage(series=1)         # ticks_total{k="0"} 1 ...
     page.address                          # host:port; each path counts for itself: /a, /b
     page.served                           # {n: time of answer}, of "/metrics"; served_at("/a")
+    CountingPage(delay=lambda path: 0.2)  # seconds before the answer
 """
 
 import http.server
@@ -11,12 +12,13 @@ import time
 
 
 class CountingPage:
-    def __init__(self, address="127.0.0.1", series=1):
+    def __init__(self, address="127.0.0.1", series=1, delay=lambda _: 0):
         page = self
         self._served = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                time.sleep(delay(self.path))  # what is tested, not a wait
                 served = page.served_at(self.path)
                 n = len(served) + 1
                 body = "".join(f'ticks_total{{k="{k}"}} {n}\n' for k in range(series)).encode()
