@@ -409,6 +409,7 @@ static void expire_stream(struct http_request *s)
             nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->stream->id, NGHTTP2_CANCEL);
         connection_set_state(s, s->state);
         return;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
     case CONNECTION_SERVING:
     case CONNECTION_LINGERING:

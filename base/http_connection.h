@@ -4,6 +4,7 @@
  * Reads through its server's one buffer, so that an idle connection holds no bytes. Bytes of a next request
  * that arrive too early wait in ahead, and reading stops until the answer is out.
  *
+ *   HANDSHAKE (of TLS) -> IDLE
  *   IDLE -> HEAD -> BODY -> SERVING -> WRITING -> IDLE         STREAMING: an answer of unknown length
  *     any reading state -refused-> WRITING -> LINGERING -> CLOSED
  */
@@ -12,10 +13,12 @@
 
 #include "base/http1.h"
 #include "base/http_server.h"
+#include "base/http_tls.h"
 
-enum { HTTP_READ_BYTES = 64 * 1024, HTTP_LINGER_MS = 2000 };
+enum { HTTP_READ_BYTES = 64 * 1024, HTTP_LINGER_MS = 2000, HTTP_HANDSHAKE_MS = 10 * 1000 };
 
 enum connection_state {
+    CONNECTION_HANDSHAKE, /* of TLS; closes after HTTP_HANDSHAKE_MS */
     CONNECTION_IDLE,      /* no byte of a request yet; closes after idle_ms */
     CONNECTION_HEAD,      /* reading a head; 408 after request_ms */
     CONNECTION_BODY,      /* reading a body; within the same request_ms */
@@ -42,6 +45,8 @@ struct http_server {
     struct http_limits limits;
     struct http1_limits message_limits;
     const char *(*put_refusal)(void *ctx, const struct http_refusal *refusal, struct buf *body);
+    void (*tell)(void *ctx, enum http_event event, const char *words);
+    struct http_tls *tls;             /* owned; NULL: plain text */
     struct http_request *connections; /* owned; a list */
     int connection_count;
     int64_t accepted; /* connections so far */
@@ -80,6 +85,7 @@ struct http_request {
     uint64_t sent_bytes;          /* handed to the socket since it was opened */
     uint64_t taken_bytes;         /* of those, gone from its queue at the last look of the deadline */
     int64_t old_at_ms;            /* from then on it ends after its answer; 0: never */
+    struct http_tls_stream *tls;  /* owned; NULL: plain text */
     struct http2 *http2;          /* owned; of a connection in HTTP/2 */
     struct http2_stream *stream;  /* owned; of an HTTP/2 stream */
     struct http_request *carrier; /* borrowed; of a stream: its connection; NULL when it is over */
@@ -132,6 +138,12 @@ int server_find_route(const struct http_server *server, const char *method, cons
 /* server_pass_on: before a new image of the program (passed_sockets.h): an HTTP/1.1 connection between two
  * requests stays open for it. To be closed here all the same. */
 void server_pass_on(struct http_request *c);
+
+/* server_tell: of the server's on_event. */
+void server_tell(const struct http_server *server, enum http_event event, const char *words);
+
+/* server_is_ending: the connection does not outlive the server's stop: its peer is told so in an answer. */
+bool server_is_ending(const struct http_request *c);
 
 /* server_arm: the timer fires at deadline_ms or earlier. */
 void server_arm(struct http_server *server, int64_t deadline_ms);

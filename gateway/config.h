@@ -3,6 +3,7 @@
 #define GATEWAY_CONFIG_H
 
 #include "base/conf.h"
+#include "base/http_tls_files.h"
 
 struct gateway_backend_tls {
     const char *ca_file, *cert_file, *key_file, *server_name;
@@ -60,6 +61,7 @@ struct gateway_config {
     struct {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
+        struct http_tls_files tls;
         bool kubernetes_attributes;
         int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms;
     } otlp;                     /* for senders outside the cluster */

@@ -33,6 +33,10 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_gateway_otlp_possible_repeats_total", STATS_COUNTER, 1,              \
       "Records on their way whose client was told to retry: the backend may get them twice.", "signal")      \
+    X(OTLP_ENDED, "tributary_gateway_otlp_connections_ended_total", STATS_COUNTER, 1,                        \
+      "OTLP connections ended by the listener, by cause.", "cause")                                          \
+    X(OTLP_CERTIFICATES, "tributary_gateway_otlp_certificates_total", STATS_COUNTER, 1,                      \
+      "Looks at changed certificate files of the OTLP listeners, by result.", "result")                      \
     /* ledger, by signal and backend */                                                                      \
     X(ACCEPTED, "tributary_gateway_accepted_records_total", STATS_COUNTER, 1,                                \
       "Records owed to the backend.", "signal", "backend")                                                   \
