@@ -242,6 +242,11 @@ int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFF
  * backend. 0, -ENOENT when there is none, -EIO. Holds no transaction between calls. */
 int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, struct buffer_row *ret_row);
 
+/* buffer_reader_previous: the last row of row's origin before it, kept for whatever reason, with times later
+ * than later_ns, among the `most` rows of its slot before it. ret_row may be row. 0, -ENOENT, -EIO. */
+int buffer_reader_previous(struct buffer_reader *reader, const struct buffer_row *row, int64_t later_ns,
+                           int most, struct buffer_row *ret_row);
+
 /* buffer_reader_payload: appends the row's payload (compressed). 0, -ENOENT, -EBADMSG when its crc32c is
  * wrong (the row is damaged; the caller settles it as BUFFER_DROPPED and says so), errors of buf_append. */
 int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct buf *out);
