@@ -22,6 +22,8 @@
       "The agent's send time minus the gateway's clock at receipt.", "origin")                               \
     X(MISSING_SEQS, "tributary_gateway_missing_batches_total", STATS_COUNTER, 1,                             \
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
+    X(LATE_BATCHES, "tributary_gateway_late_batches_total", STATS_COUNTER, 1,                                \
+      "Batches that came after later ones of their agent: another gateway had them.", "signal")              \
     /* the own OTLP listeners */                                                                             \
     X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
       "signal", "code")                                                                                      \

@@ -83,6 +83,7 @@ static void tell(struct otlp_intake *intake, const struct way *way)
     switch (way->append.outcome) {
     case BUFFER_COMMITTED:
     case BUFFER_REPEATED:
+    case BUFFER_LATE: /* not asked for */
         otlp_receiver_committed(intake->receiver, batch);
         return;
     case BUFFER_FULL:
