@@ -126,14 +126,14 @@ static const char rehearsal[] =
     "BEGIN IMMEDIATE;"
     "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 63)"
     " INSERT INTO batch SELECT (SELECT value FROM meta WHERE name = 'next_row') + n, n, 'rehearsal',"
-    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM s;"
+    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL FROM s;"
     "INSERT INTO payload SELECT value, zeroblob(262144) FROM meta WHERE name = 'next_row';"
     "INSERT INTO origin VALUES(NULL, '', 0, 0, 0);"
     "INSERT INTO boot VALUES(NULL, 0, 0, 0, 0);"
     "INSERT INTO number VALUES(0, 0, 0);"
     "INSERT INTO file_end VALUES(0, '', 0, 0);"
     "INSERT INTO posting VALUES(0, 0, '');"
-    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '');"
+    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '', '');"
     "INSERT INTO milestone VALUES(0, 0, 0);";
 
 static int rehearse(struct buffer *buffer)

@@ -34,7 +34,7 @@
     X(OTLP_POSSIBLE_REPEATS, "tributary_gateway_otlp_possible_repeats_total", STATS_COUNTER, 1,              \
       "Records on their way whose client was told to retry: the backend may get them twice.", "signal")      \
     X(OTLP_ENDED, "tributary_gateway_otlp_connections_ended_total", STATS_COUNTER, 1,                        \
-      "OTLP connections ended by the listener, by cause.", "cause")                                          \
+      "OTLP connections (cause stalled: requests) ended by the listener, by cause.", "cause")                \
     X(OTLP_CERTIFICATES, "tributary_gateway_otlp_certificates_total", STATS_COUNTER, 1,                      \
       "Looks at changed certificate files of the OTLP listeners, by result.", "result")                      \
     /* ledger, by signal and backend */                                                                      \
