@@ -118,10 +118,10 @@ static void try_again(struct lane *lane, const struct verdict_answer *http, int6
     lane_wait(lane, retry_after_ms ? retry_after_ms : backoff_next(&lane->backoff));
 }
 
-static void tell_away(struct lane *lane, const char *error, int64_t retry_after_ms)
+static void tell_away(struct lane *lane, const char *error, int64_t retry_after_ms, int64_t most_ms)
 {
     char quoted[300];
-    if (health_set_away(lane->host->health, error, retry_after_ms, clock_mono_ns()))
+    if (health_set_away(lane->host->health, error, retry_after_ms, most_ms, clock_mono_ns()))
         log_warn("a backend is away; its data stays in the buffer", "signal=%s backend=%s error=%s",
                  telemetry_name(lane->host->signal), lane->host->config->name,
                  log_quote(error, quoted, sizeof quoted));
@@ -133,7 +133,7 @@ static void hold(struct lane *lane, const struct verdict_answer *http, int64_t r
     int len = http->body.len < 150 ? (int)http->body.len : 150;
     snprintf(error, sizeof error, "%s %d: the backend does not take requests here: %.*s",
              verdict_protocol(lane->host->kind), http->status, len, len ? (const char *)http->body.ptr : "");
-    tell_away(lane, error, retry_after_ms);
+    tell_away(lane, error, retry_after_ms, HEALTH_MOST_WAIT_MS);
     lane_wait(lane, 0); /* health says when */
 }
 
@@ -150,7 +150,7 @@ static void miss(struct lane *lane, const struct sender_answer *answer)
     }
     lane->is_slow = true;
     if (!may_be_in || answer->timed_out || lane->silent++ > 0)
-        tell_away(lane, answer->error, 0);
+        tell_away(lane, answer->error, 0, HEALTH_MOST_SILENCE_MS);
     else
         health_set_error(lane->host->health, answer->error);
     lane_wait(lane, 0);

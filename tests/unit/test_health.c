@@ -13,14 +13,14 @@ static void test_health_probes_ever_more_slowly_while_away(void **state)
     struct health health;
     struct health_view view;
     health_init(&health, 7);
-    assert_true(health_set_away(&health, "refused", 0, 0));
+    assert_true(health_set_away(&health, "refused", 0, HEALTH_MOST_WAIT_MS, 0));
     assert_in_range(health.probe_ns, SECOND / 4, SECOND / 2);
     int64_t probe = health.probe_ns, wait = 0;
-    assert_false(health_set_away(&health, "another of that time", 0, probe - 1));
+    assert_false(health_set_away(&health, "another of that time", 0, HEALTH_MOST_WAIT_MS, probe - 1));
     assert_int_equal(health.probe_ns, probe); /* one outage, one wait */
     for (int i = 0; i < 12; i++) {
         int64_t now = health.probe_ns;
-        assert_false(health_set_away(&health, "still", 0, now));
+        assert_false(health_set_away(&health, "still", 0, HEALTH_MOST_WAIT_MS, now));
         wait = health.probe_ns - now;
         assert_true(wait <= 30 * SECOND);
     }
@@ -30,10 +30,10 @@ static void test_health_probes_ever_more_slowly_while_away(void **state)
     assert_string_equal(view.last_error, "still");
     assert_true(health_set_answered(&health));
     assert_false(health_set_answered(&health));
-    health_set_away(&health, "again", 0, 0);
+    health_set_away(&health, "again", 0, HEALTH_MOST_WAIT_MS, 0);
     assert_true(health.probe_ns <= SECOND / 2); /* from the beginning */
     health_set_answered(&health);
-    health_set_away(&health, "told", 5000, 0);
+    health_set_away(&health, "told", 5000, HEALTH_MOST_WAIT_MS, 0);
     assert_int_equal(health.probe_ns, 5 * SECOND);
     health_fini(&health);
 }
