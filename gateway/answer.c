@@ -15,6 +15,7 @@ enum { COUNT_NO_ANSWER = VERDICT_AWAY + 1, COUNT_NOT_SENT = VERDICT_AWAY + 2 };
 static void forget_fails(struct lane *lane)
 {
     lane->fails = lane->silent = 0;
+    lane->failing_since_ns = 0;
     backoff_reset(&lane->backoff);
 }
 
@@ -26,12 +27,21 @@ static void try_next(struct lane *lane, int err)
     else if (halving_next(&lane->halving, &part))
         lane_wait(lane, 0);
     else
-        lane_settle(lane);
+        lane_finish(lane);
+}
+
+static void note_failure(struct lane *lane)
+{
+    lane->is_slow = true;
+    if (!lane->failing_since_ns)
+        lane->failing_since_ns = clock_mono_ns();
 }
 
 static void take(struct lane *lane)
 {
     struct lane_host *host = lane->host;
+    for (size_t i = 0; i < lane->row_count && host->isolation->count; i++)
+        isolation_absolve(host->isolation, pace_origin(lane->rows[i].origin));
     health_set_delivered(host->health, clock_mono_ns(), clock_wall_ns());
     forget_fails(lane);
     try_next(lane, halving_take(&lane->halving));
@@ -76,7 +86,7 @@ static bool has_several_slots(const struct lane *lane)
 static void dissolve(struct lane *lane)
 {
     for (size_t i = 0; i < lane->row_count; i++)
-        isolation_add(lane->host->isolation, pace_origin(lane->rows[i].origin), clock_mono_ns());
+        isolation_suspect(lane->host->isolation, pace_origin(lane->rows[i].origin), clock_mono_ns());
     lane_retire(lane);
 }
 
@@ -100,6 +110,8 @@ static void try_again(struct lane *lane, const struct verdict_answer *http, int6
         lane->first_fail_ns = now;
     bool others_pass = got_through > lane->first_fail_ns;
     lane->is_slow = true;
+    if (may_be_data && !retry_after_ms)
+        note_failure(lane);
     if (may_be_data && lane->is_blamed && !next_is_one_record(lane)) {
         refuse(lane, http);
         return;
@@ -148,7 +160,7 @@ static void miss(struct lane *lane, const struct sender_answer *answer)
         if (lane_keeps_notes(lane))
             (void)halving_doubt(&lane->halving);
     }
-    lane->is_slow = true;
+    note_failure(lane);
     if (!may_be_in || answer->timed_out || lane->silent++ > 0)
         tell_away(lane, answer->error, 0, HEALTH_MOST_SILENCE_MS);
     else

@@ -72,6 +72,22 @@ static void test_isolation_ends_after_its_time(void **state)
     assert_int_equal(isolation.count, 1);
 }
 
+static void test_isolation_absolves_suspects_and_nobody_else(void **state)
+{
+    (void)state;
+    static struct isolation isolation;
+    isolation_suspect(&isolation, 1, 0);
+    isolation_add(&isolation, 2, 0);
+    isolation_suspect(&isolation, 2, 0);
+    isolation_suspect(&isolation, 3, 0);
+    isolation_add(&isolation, 3, 0); /* then it was refused */
+    for (uint64_t origin = 1; origin <= 4; origin++)
+        isolation_absolve(&isolation, origin);
+    assert_false(isolation_has(&isolation, 1, SECOND));
+    assert_true(isolation_has(&isolation, 2, SECOND));
+    assert_true(isolation_has(&isolation, 3, SECOND));
+}
+
 static void test_isolation_holds_the_latest_of_too_many(void **state)
 {
     (void)state;
@@ -90,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_health_probes_ever_more_slowly_while_away),
         cmocka_unit_test(test_health_shows_an_error_until_the_next_delivery),
         cmocka_unit_test(test_isolation_ends_after_its_time),
+        cmocka_unit_test(test_isolation_absolves_suspects_and_nobody_else),
         cmocka_unit_test(test_isolation_holds_the_latest_of_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
