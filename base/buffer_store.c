@@ -100,10 +100,17 @@ void buffer_store_rollback(struct buffer *buffer)
     buffer->mirror_is_valid = buffer_store_load(buffer) == 0;
 }
 
+/* The time, because SQLite leaves out a write that changes nothing. */
+int buffer_store_try(struct buffer *buffer)
+{
+    return buffer_sql_run(buffer_store_bind(buffer, TRY_META, "i", buffer->now_ns));
+}
+
 int buffer_store_probe(struct buffer *buffer)
 {
     int err = buffer_store_begin(buffer);
-    buffer->next_row_is_dirty = true;
+    if (err == 0)
+        err = buffer_store_try(buffer);
     if (err == 0)
         err = buffer_store_commit(buffer);
     if (err < 0)
@@ -119,14 +126,14 @@ static const char rehearsal[] =
     "BEGIN IMMEDIATE;"
     "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 63)"
     " INSERT INTO batch SELECT (SELECT value FROM meta WHERE name = 'next_row') + n, n, 'rehearsal',"
-    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM s;"
+    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL FROM s;"
     "INSERT INTO payload SELECT value, zeroblob(262144) FROM meta WHERE name = 'next_row';"
     "INSERT INTO origin VALUES(NULL, '', 0, 0, 0);"
     "INSERT INTO boot VALUES(NULL, 0, 0, 0, 0);"
     "INSERT INTO number VALUES(0, 0, 0);"
     "INSERT INTO file_end VALUES(0, '', 0, 0);"
     "INSERT INTO posting VALUES(0, 0, '');"
-    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '');"
+    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '', '');"
     "INSERT INTO milestone VALUES(0, 0, 0);";
 
 static int rehearse(struct buffer *buffer)
