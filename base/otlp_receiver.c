@@ -252,9 +252,9 @@ static const char *put_refusal(void *ctx, const struct http_refusal *refusal, st
 static void count_event(const struct otlp_options *options, enum http_event event)
 {
     static const char *const causes[] = {
-        [HTTP_EVENT_TLS_FAILED] = "tls_failed",
-        [HTTP_EVENT_TLS_TIMEOUT] = "tls_timeout",
-        [HTTP_EVENT_TLS_RENEWED] = "renewed",
+        [HTTP_EVENT_TLS_FAILED] = "tls_failed", [HTTP_EVENT_TLS_TIMEOUT] = "tls_timeout",
+        [HTTP_EVENT_IDLE_ENDED] = "idle",       [HTTP_EVENT_UNFINISHED_ENDED] = "unfinished",
+        [HTTP_EVENT_STALLED_ENDED] = "stalled", [HTTP_EVENT_TLS_RENEWED] = "renewed",
         [HTTP_EVENT_TLS_UNUSABLE] = "unusable",
     };
     bool is_file = event == HTTP_EVENT_TLS_RENEWED || event == HTTP_EVENT_TLS_UNUSABLE;

@@ -34,7 +34,7 @@
     X(OTLP_POSSIBLE_REPEATS, "tributary_gateway_otlp_possible_repeats_total", STATS_COUNTER, 1,              \
       "Records on their way whose client was told to retry: the backend may get them twice.", "signal")      \
     X(OTLP_ENDED, "tributary_gateway_otlp_connections_ended_total", STATS_COUNTER, 1,                        \
-      "OTLP connections ended by the listener, by cause.", "cause")                                          \
+      "OTLP connections (cause stalled: requests) ended by the listener, by cause.", "cause")                \
     X(OTLP_CERTIFICATES, "tributary_gateway_otlp_certificates_total", STATS_COUNTER, 1,                      \
       "Looks at changed certificate files of the OTLP listeners, by result.", "result")                      \
     /* ledger, by signal and backend */                                                                      \
@@ -53,6 +53,8 @@
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
+      "backend")                                                                                             \
+    X(LAG_BATCHES, "tributary_gateway_backend_lag_batches", STATS_GAUGE, 1, "Batches owed.", "signal",       \
       "backend")                                                                                             \
     X(SETTLE_RATE, "tributary_gateway_backend_settled_bytes_per_second", STATS_GAUGE, 1,                     \
       "Compressed bytes settled, over the last minute.", "signal", "backend")                                \
@@ -90,6 +92,8 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    X(WAL_HELD, "tributary_gateway_buffer_wal_held", STATS_GAUGE, 1,                                         \
+      "1 while the reader keeps a WAL past half of its limit from being written back.", "signal", "reader")  \
     /* the program */                                                                                        \
     X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \
