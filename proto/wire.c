@@ -18,19 +18,25 @@ enum { PAYLOAD = 100 }; /* the number of Batch.payload */
 struct lists {
     Tributary__Source *sources; /* owned */
     Tributary__Source **at;     /* owned */
+    Tributary__Sender *senders; /* owned */
+    Tributary__Sender **sender_at;
 };
 
 static void lists_fini(struct lists *lists)
 {
     free(lists->sources);
     free(lists->at);
+    free(lists->senders);
+    free(lists->sender_at);
 }
 
 static int lists_init(struct lists *lists, const struct batch *batch)
 {
-    size_t count = batch->source_count;
-    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at)};
-    if (!lists->sources || !lists->at) {
+    size_t count = batch->source_count, senders = batch->sender_count;
+    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at),
+                            calloc(senders + 1, sizeof *lists->senders),
+                            calloc(senders + 1, sizeof *lists->sender_at)};
+    if (!lists->sources || !lists->at || !lists->senders || !lists->sender_at) {
         lists_fini(lists);
         return -ENOMEM;
     }
@@ -40,6 +46,13 @@ static int lists_init(struct lists *lists, const struct batch *batch)
         source->file = batch->sources[i].file;
         source->begin = batch->sources[i].begin;
         source->end = batch->sources[i].end;
+    }
+    for (size_t i = 0; i < senders; i++) {
+        Tributary__Sender *sender = lists->sender_at[i] = &lists->senders[i];
+        tributary__sender__init(sender);
+        sender->host = batch->senders[i].host;
+        sender->begin = batch->senders[i].begin;
+        sender->end = batch->senders[i].end;
     }
     return 0;
 }
@@ -66,6 +79,8 @@ static void describe(const struct batch *batch, const struct lists *lists, Tribu
     ret->n_owed = batch->owed_count;
     ret->owed = batch->owed;
     ret->handed_over = batch->handed_over;
+    ret->n_senders = batch->sender_count;
+    ret->senders = lists->sender_at;
 }
 
 int wire_encode_batch_head(const struct batch *batch, struct buf *out)
@@ -124,6 +139,12 @@ static int add_lists(struct batch *batch, const Tributary__Batch *message)
         if (!text_is_name(message->owed[i], BATCH_MAX_ORIGIN))
             return -EINVAL;
         err = batch_add_owed(batch, message->owed[i]);
+    }
+    for (size_t i = 0; err == 0 && i < message->n_senders; i++) {
+        const Tributary__Sender *sender = message->senders[i];
+        if (!text_is_name(sender->host, BATCH_MAX_HOST) || sender->end > message->raw_bytes)
+            return -EINVAL;
+        err = batch_add_sender(batch, sender->host, sender->begin, sender->end);
     }
     return err;
 }
