@@ -31,10 +31,13 @@ void batch_free(struct batch *b)
         free(b->owed[i]);
     for (size_t i = 0; i < b->sender_count; i++)
         free(b->senders[i].host);
+    for (size_t i = 0; i < b->refusal_count; i++)
+        batch_refusal_fini(&b->refusals[i]);
     release_payload(b);
     free(b->senders);
     free(b->sources);
     free(b->owed);
+    free(b->refusals);
     free(b->origin);
     free(b);
 }
@@ -104,6 +107,29 @@ int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t
     }
     b->senders[b->sender_count++] = (struct batch_sender){copy, begin, end};
     return 0;
+}
+
+int batch_take_refusal(struct batch *b, struct batch_refusal *refusal)
+{
+    int err = grow(&b->refusals, b->refusal_count, sizeof *b->refusals, BATCH_MAX_REFUSALS);
+    if (err < 0)
+        return err;
+    b->refusals[b->refusal_count++] = *refusal;
+    *refusal = (struct batch_refusal){0};
+    return 0;
+}
+
+void batch_refusal_fini(struct batch_refusal *refusal)
+{
+    free(refusal->words);
+    free(refusal->source);
+    free((void *)(uintptr_t)refusal->payload.ptr);
+    *refusal = (struct batch_refusal){0};
+}
+
+bool batch_is_report(const struct batch *b)
+{
+    return b->records == 0 && b->raw_bytes == 0 && b->refusal_count > 0;
 }
 
 int boot_compare(struct boot a, struct boot b)

@@ -29,7 +29,8 @@
     X(SET_META, "UPDATE meta SET value = ?2 WHERE name = ?1")                                                \
     X(GET_META, "SELECT value FROM meta WHERE name = ?1")                                                    \
     X(TRY_META, "INSERT INTO meta VALUES('tried', ?1) ON CONFLICT DO UPDATE SET value = excluded.value")     \
-    X(ADD_ROW, "INSERT INTO batch VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)")   \
+    X(ADD_ROW, "INSERT INTO batch VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,"    \
+               "?19)")                                                                                       \
     X(ADD_PAYLOAD, "INSERT INTO payload VALUES(?1, ?2)")                                                     \
     X(REMOVE_ROW, "DELETE FROM batch WHERE id = ?1")                                                         \
     X(REMOVE_PAYLOAD, "DELETE FROM payload WHERE id = ?1")                                                   \
@@ -80,7 +81,7 @@
       "WHERE c.backend = ?1 AND r.id > ?2 AND (r.owed IS NULL OR instr(r.owed, ?3))")                        \
     X(SET_POSTING, "INSERT INTO posting VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET note = excluded.note")  \
     X(REMOVE_POSTING, "DELETE FROM posting WHERE backend = ?1 AND key = ?2")                                 \
-    X(ADD_REFUSAL, "INSERT INTO refusal VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")         \
+    X(ADD_REFUSAL, "INSERT INTO refusal VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")    \
     X(OLDEST_REFUSAL, "SELECT id, bytes FROM refusal ORDER BY id LIMIT 1")                                   \
     X(REMOVE_REFUSAL, "DELETE FROM refusal WHERE id = ?1")                                                   \
     X(GET_REFUSAL, "SELECT backend, cause, bytes FROM refusal WHERE id = ?1")                                \

@@ -57,6 +57,8 @@
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
       "backend")                                                                                             \
+    X(LAG_BATCHES, "tributary_gateway_backend_lag_batches", STATS_GAUGE, 1, "Batches owed.", "signal",       \
+      "backend")                                                                                             \
     X(SETTLE_RATE, "tributary_gateway_backend_settled_bytes_per_second", STATS_GAUGE, 1,                     \
       "Compressed bytes settled, over the last minute.", "signal", "backend")                                \
     X(CATCH_UP, "tributary_gateway_backend_catch_up_seconds", STATS_GAUGE, 1e-3,                             \
@@ -93,6 +95,8 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    X(WAL_HELD, "tributary_gateway_buffer_wal_held", STATS_GAUGE, 1,                                         \
+      "1 while the reader keeps a WAL past half of its limit from being written back.", "signal", "reader")  \
     /* the program */                                                                                        \
     X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \

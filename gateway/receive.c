@@ -193,14 +193,14 @@ static void count_committed(struct receive *receive, const struct desk *desk)
 
 static void report_missing(struct receive *receive, const struct desk *desk, uint64_t missing)
 {
-    static struct log_limit limit;
-    unsigned held;
     stats_add(stats_cell(receive->stats, GATEWAY_MISSING_SEQS, telemetry_name(desk->batch->signal)),
               (int64_t)missing);
-    if (missing && log_limit_pass(&limit, 10, &held))
+    if (missing) /* said once after a resume */
         log_error("receive: the buffer misses batches that it acknowledged",
-                  "origin=%s signal=%s missing=%llu held_back=%u", desk->batch->origin,
-                  telemetry_name(desk->batch->signal), (unsigned long long)missing, held);
+                  "origin=%s signal=%s boot=%016llx seq=%llu-%llu missing=%llu", desk->batch->origin,
+                  telemetry_name(desk->batch->signal), (unsigned long long)desk->batch->boot.id,
+                  (unsigned long long)(desk->batch->acknowledged_seq - missing + 1),
+                  (unsigned long long)desk->batch->acknowledged_seq, (unsigned long long)missing);
 }
 
 /* It was under way when its sender left, whose kernel went on trying after a cut. Committed, it would go out

@@ -4,9 +4,14 @@
 #include <stdlib.h>
 
 #include "gateway/disorder.h"
+#include "gateway/refused_source.h"
 #include "gateway/verdict.h"
 
-enum { MOST_REFUSED_BYTES = 256 << 20 };
+enum {
+    MOST_REFUSED_BYTES = 256 << 20,
+    MOST_EXACT = 64 /* refused lines of a request whose offset is worked out */
+};
+#define OLD_NS (INT64_C(3600) * 1000000000) /* what Prometheus calls out of bounds, by default */
 
 struct settling {
     const struct buffer_row *rows; /* these are borrowed */
@@ -128,6 +133,12 @@ static bool was_in_before(const struct settling *s, uint32_t row, uint32_t recor
     return false;
 }
 
+/* It holds what was too old when it came: a wrong clock, and no other gateway that was faster. */
+static bool came_old(const struct buffer_row *r)
+{
+    return !r->handed_over && r->committed_at_ns - r->earliest_ns > OLD_NS;
+}
+
 static void look_for_disorder(struct settling *s, uint32_t row)
 {
     struct bytes raw;
@@ -156,7 +167,8 @@ static bool is_own_disorder(struct settling *s, uint32_t row, uint32_t record)
 static bool may_be_overtaken(struct settling *s, const struct part_answer *answer, uint32_t row)
 {
     const struct buffer_row *r = &s->rows[row];
-    if (!verdict_is_out_of_order(bytes_of_string(halving_words(s->h, answer))))
+    struct bytes words = bytes_of_string(halving_words(s->h, answer));
+    if (!verdict_is_out_of_order(words) || (came_old(r) && verdict_is_out_of_bounds(words)))
         return false;
     if (r->format == FORMAT_REMOTE_WRITE_1)
         return r->handed_over || !r->goes_back || !is_own_disorder(s, row, answer->part.from);
@@ -212,6 +224,20 @@ static struct buffer_refused *add_refused(struct settle *to)
     return refused;
 }
 
+/* What was kept from `before` on is the refused message. */
+static int name_source(struct settling *s, uint32_t row, size_t before, bool is_one,
+                       struct buffer_refused *refused)
+{
+    char source[RECORD_SOURCE_MAX];
+    struct bytes message = {s->to->bytes.ptr + before, s->to->bytes.len - before};
+    if (message.len == 0)
+        return 0;
+    refused_source_find(s->payload, &s->rows[row], message, is_one && s->to->refused_count <= MOST_EXACT,
+                        source);
+    refused->source = source[0] ? strdup(source) : NULL;
+    return source[0] && !refused->source ? -ENOMEM : 0;
+}
+
 static int keep(struct settling *s, const struct part_answer *answer, uint32_t row, enum buffer_cause cause,
                 uint64_t records)
 {
@@ -228,7 +254,7 @@ static int keep(struct settling *s, const struct part_answer *answer, uint32_t r
     refused->records = records;
     int err = keep_payload(s, answer, row);
     refused->payload.len = s->to->bytes.len - before; /* its pointer is set when all bytes are there */
-    return err;
+    return err < 0 ? err : name_source(s, row, before, records == 1, refused);
 }
 
 /* ---- a row */
@@ -413,6 +439,8 @@ int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const
 
 void settle_fini(struct settle *settle)
 {
+    for (size_t i = 0; i < settle->refused_count; i++)
+        free((char *)(uintptr_t)settle->refused[i].source);
     free(settle->refused);
     free(settle->is_refused);
     buf_fini(&settle->bytes);

@@ -20,6 +20,8 @@
       "Records given up, by cause.", "signal", "cause")                                                      \
     X(REFUSED_RECORDS, "tributary_agent_refused_records_total", STATS_COUNTER, 1,                            \
       "Records that the agent or the gateway refused, by cause.", "signal", "cause")                         \
+    X(REFUSALS_IN_SUM, "tributary_agent_refusals_told_in_sum_total", STATS_COUNTER, 1,                       \
+      "Records refused by the agent that the gateway hears of as a number only.", "signal")                  \
     X(QUEUE_BYTES, "tributary_agent_queue_bytes", STATS_GAUGE, 1, "Bytes waiting in memory.", "signal")      \
     /* ship */                                                                                               \
     X(GATEWAY_UP, "tributary_agent_gateway_up", STATS_GAUGE, 1, "1 for the gateway in use.", "gateway")      \

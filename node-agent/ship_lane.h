@@ -34,6 +34,7 @@ struct lane {
     int failures;              /* answers in a row that the gateway's disk fails */
     struct batch *batch;       /* owned; in flight, or to be sent again */
     bool was_sent;             /* batch was handed to nng at least once */
+    int64_t told_ns;           /* monotonic; when a batch of refusals alone was made last */
     int64_t sealed_ns;         /* monotonic */
     int64_t moving_ns;         /* monotonic; when it was last seen idle or had a batch committed */
     uint64_t seq;              /* of the last batch sealed */
@@ -65,7 +66,15 @@ void lane_take_answer(struct lane *lane, struct bytes frame);
 int64_t lane_stalled_ms(struct lane *lane);
 bool lane_give_up(struct lane *lane, bool only_unsent, struct batch **ret_batch);
 
+/* lane_withdraw: as ship_withdraw, of the lane's batch. */
+bool lane_withdraw(struct lane *lane);
+
+/* lane_tell_refusals: to be called every second: an idle lane tells what the agent refused. */
+void lane_tell_refusals(struct lane *lane);
+
 /* ---- what ship.c does for its lanes */
+
+struct refusals *ship_refusals(const struct ship *ship); /* NULL: none are told */
 
 struct link *ship_link(struct ship *ship); /* the gateway in use, NULL when none is */
 const struct agent_config *ship_config(const struct ship *ship);

@@ -212,7 +212,7 @@ static void test_a_message_of_empty_elements_is_not_unpacked(void **state)
 {
     (void)state;
     assert_int_equal(decode_repeated("\x6a\x00", 2, 1 << 20), -EBADMSG);     /* sources */
-    assert_int_equal(decode_repeated("\x92\x01\x00", 3, 1 << 20), -EBADMSG); /* senders */
+    assert_int_equal(decode_repeated("\x9a\x01\x00", 3, 1 << 20), -EBADMSG); /* senders */
     assert_int_equal(decode_repeated("\xb0\x06\x01", 3, 1 << 20), -EBADMSG); /* a field not known */
     assert_int_equal(decode_repeated("\x6a\x00", 2, 6 << 20), -E2BIG);
 }

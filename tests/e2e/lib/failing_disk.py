@@ -1,4 +1,4 @@
-"""A disk that fails on demand under a program: tests/preload/failing_disk.c, built as libfailing_disk.so.
+"""A disk that fails on demand under a program: tests/preload/failing_disk.c, built as failing_disk.so.
 
     disk = FailingDisk("gateway-0", folder)      # before the program is made
     gateway = Gateway(config, env=disk.env)
@@ -22,7 +22,7 @@ class FailingDisk:
             f.write(bytes(16))
         self._file = open(path, "r+b")
         self._map = mmap.mmap(self._file.fileno(), 16)
-        self.env = {"LD_PRELOAD": program_path("libfailing_disk.so"), "FAILING_DISK_CONTROL": path, "FAILING_DISK_FOLDER": folder}
+        self.env = {"LD_PRELOAD": program_path("failing_disk.so"), "FAILING_DISK_CONTROL": path, "FAILING_DISK_FOLDER": folder}
 
     def _set(self, error, every):
         self._map[4:8] = struct.pack("=i", every)
