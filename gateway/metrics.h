@@ -24,6 +24,9 @@
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
     X(LATE_BATCHES, "tributary_gateway_late_batches_total", STATS_COUNTER, 1,                                \
       "Batches that came after later ones of their agent: another gateway had them.", "signal")              \
+    X(ENRICHED_BYTES, "tributary_gateway_otlp_enriched_bytes_total", STATS_COUNTER, 1,                       \
+      "Raw bytes of OTLP that agents could not add their senders' attributes to, and this gateway could.",   \
+      "signal")                                                                                              \
     /* the own OTLP listeners */                                                                             \
     X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
       "signal", "code")                                                                                      \

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/snap.h"
 #include "gateway/door.h"
+#include "gateway/enrich.h"
 #include "gateway/metrics.h"
 #include "gateway/origins.h"
 
@@ -29,8 +30,10 @@ struct receive {
     } tellers[QUESTION_VERBS];
     struct door *door; /* owned; NULL once closed */
     struct origins origins;
-    int under_way;          /* requests that a buffer has */
-    size_t bytes_under_way; /* of batches among them */
+    struct bytes (*find_sender)(const struct pods *pods, const char *host); /* NULL: nobody knows */
+    const struct pods *pods;                                                /* borrowed, for it */
+    int under_way;                                                          /* requests that a buffer has */
+    size_t bytes_under_way;                                                 /* of batches among them */
     bool is_draining, is_closed;
     void (*drained)(void *ctx);
     void *drained_ctx;
@@ -286,6 +289,17 @@ static void answer_draining(struct receive *receive, struct desk *desk)
     answer_batch(receive, desk, &reply);
 }
 
+static void enrich(struct receive *receive, struct batch *batch)
+{
+    uint64_t enriched = 0;
+    int err = enrich_batch(batch, receive->find_sender, receive->pods, &enriched);
+    if (err < 0)
+        log_warn("receive: a batch goes without its senders' attributes", "origin=%s error=%d", batch->origin,
+                 err);
+    stats_add(stats_cell(receive->stats, GATEWAY_ENRICHED_BYTES, telemetry_name(batch->signal)),
+              (int64_t)enriched);
+}
+
 static void serve_batch(struct receive *receive, struct desk *desk)
 {
     struct batch *batch = desk->batch;
@@ -300,6 +314,8 @@ static void serve_batch(struct receive *receive, struct desk *desk)
     else if (receive->bytes_under_way && receive->bytes_under_way + desk->bytes > IN_FLIGHT_BYTES)
         answer_busy(receive, desk, CROWDED_WAIT_MS, "too many batches wait for their commit");
     else {
+        if (receive->find_sender && batch->sender_count)
+            enrich(receive, batch);
         desk->append = (struct buffer_append){.letter.open = on_appended,
                                               .reply_to = &receive->loop->mailbox,
                                               .batch = batch,
@@ -534,6 +550,14 @@ size_t receive_agents(const struct receive *receive, struct receive_agent *agent
     struct listing listing = {agents, 0, most};
     origins_each(&receive->origins, list_agent, &listing);
     return listing.count;
+}
+
+void receive_find_senders_with(struct receive *receive,
+                               struct bytes (*find)(const struct pods *pods, const char *host),
+                               const struct pods *pods)
+{
+    receive->find_sender = find;
+    receive->pods = pods;
 }
 
 void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx)
