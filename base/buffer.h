@@ -63,8 +63,10 @@ int buffer_slot(const char *origin);
 enum buffer_outcome {
     BUFFER_COMMITTED, /* durable now */
     BUFFER_REPEATED,  /* its number was committed before; nothing was added */
-    BUFFER_FULL,      /* quota reached; nothing was added */
-    BUFFER_FAILED,    /* I/O error; nothing was added; see buffer_state */
+    BUFFER_LATE,   /* is_in_order, and a higher number of its boot was committed before: its sender has long
+                      had it settled elsewhere; nothing was added */
+    BUFFER_FULL,   /* quota reached; nothing was added */
+    BUFFER_FAILED, /* I/O error; nothing was added; see buffer_state */
 };
 
 /* What the buffer knows of an origin, for the reply. */
@@ -82,6 +84,7 @@ struct buffer_append {
     struct letter letter;     /* posted to reply_to when done */
     struct mailbox *reply_to; /* borrowed */
     struct batch *batch;      /* owned by the append until the letter is opened, then by whoever opens it */
+    bool is_in_order; /* its sender has one batch of a boot in flight and goes on when it is settled */
     enum buffer_outcome outcome;     /* out */
     int64_t row_id;                  /* out, of BUFFER_COMMITTED; 0: a batch of refusals alone */
     struct buffer_standing standing; /* out */
@@ -239,6 +242,11 @@ int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFF
 /* buffer_reader_next: the first row of slot (-1: of any) after row id `after` that is owed to the reader's
  * backend. 0, -ENOENT when there is none, -EIO. Holds no transaction between calls. */
 int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, struct buffer_row *ret_row);
+
+/* buffer_reader_previous: the last row of row's origin before it, kept for whatever reason, with times later
+ * than later_ns, among the `most` rows of its slot before it. ret_row may be row. 0, -ENOENT, -EIO. */
+int buffer_reader_previous(struct buffer_reader *reader, const struct buffer_row *row, int64_t later_ns,
+                           int most, struct buffer_row *ret_row);
 
 /* buffer_reader_payload: appends the row's payload (compressed). 0, -ENOENT, -EBADMSG when its crc32c is
  * wrong (the row is damaged; the caller settles it as BUFFER_DROPPED and says so), errors of buf_append. */

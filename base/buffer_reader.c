@@ -23,6 +23,9 @@
     X(CURSORS, "SELECT slot, row FROM cursor WHERE backend = ?1")                                            \
     X(NEXT, "SELECT " COLUMNS "WHERE slot = ?1 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")                 \
     X(NEXT_OF_ANY, "SELECT " COLUMNS "WHERE ?1 < 0 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")             \
+    X(PREVIOUS,                                                                                              \
+      "SELECT " COLUMNS "WHERE id = (SELECT max(n) FROM (SELECT id AS n, origin AS o, latest AS l FROM "     \
+      "batch WHERE slot = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?5) WHERE o = ?3 AND l > ?4)")               \
     X(CRC, "SELECT crc FROM batch WHERE id = ?1")                                                            \
     X(POSTINGS, "SELECT key, note FROM posting WHERE backend = ?1")                                          \
     X(REFUSAL, "SELECT f.id, f.row, f.at, coalesce(b.name, 'agent'), f.origin, f.words, f.cause, f.status, " \
@@ -182,6 +185,20 @@ int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, st
     if (got > 0)
         buffer_sql_head(row, ret_row);
     sqlite3_reset(row);
+    leave(reader);
+    return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
+int buffer_reader_previous(struct buffer_reader *reader, const struct buffer_row *row, int64_t later_ns,
+                           int most, struct buffer_row *ret_row)
+{
+    sqlite3_stmt *found =
+        bind(reader, PREVIOUS, "iitii", (int64_t)row->slot, row->id, row->origin, later_ns, (int64_t)most);
+    enter(reader);
+    int got = buffer_sql_row(found);
+    if (got > 0)
+        buffer_sql_head(found, ret_row);
+    sqlite3_reset(found);
     leave(reader);
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
 }

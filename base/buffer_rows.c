@@ -277,6 +277,8 @@ int buffer_rows_append(struct buffer *buffer, struct buffer_append *append)
     err = 0;
     if (boot && buffer_ranges_has(&boot->numbers, batch->seq)) {
         append->outcome = BUFFER_REPEATED;
+    } else if (append->is_in_order && boot && batch->seq < buffer_ranges_highest(&boot->numbers)) {
+        append->outcome = BUFFER_LATE;
     } else if (batch_is_report(batch)) {
         err = add_report(buffer, append, origin, boot);
     } else {

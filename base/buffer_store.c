@@ -100,10 +100,17 @@ void buffer_store_rollback(struct buffer *buffer)
     buffer->mirror_is_valid = buffer_store_load(buffer) == 0;
 }
 
+/* The time, because SQLite leaves out a write that changes nothing. */
+int buffer_store_try(struct buffer *buffer)
+{
+    return buffer_sql_run(buffer_store_bind(buffer, TRY_META, "i", buffer->now_ns));
+}
+
 int buffer_store_probe(struct buffer *buffer)
 {
     int err = buffer_store_begin(buffer);
-    buffer->next_row_is_dirty = true;
+    if (err == 0)
+        err = buffer_store_try(buffer);
     if (err == 0)
         err = buffer_store_commit(buffer);
     if (err < 0)

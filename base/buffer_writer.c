@@ -185,10 +185,14 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
     return err;
 }
 
+/* While the file could not be written every transaction writes: one that only reads would say that all is
+ * well. */
 static int transact(struct buffer *buffer, struct buffer_work *const *works, size_t count)
 {
     size_t done = 0;
     int err = buffer->mirror_is_valid ? buffer_store_begin(buffer) : -EIO;
+    if (err == 0 && !buffer->tally.can_commit)
+        err = buffer_store_try(buffer);
     while (err == 0 && done < count)
         err = apply(buffer, works[done++]);
     if (err == 0)

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/http2_session.h"
+#include "base/http_pressure.h"
 
 enum {
     STREAM_WINDOW = 256 * 1024,
@@ -53,6 +54,7 @@ static struct http_request *open_stream(struct http_request *c, int32_t id)
     c->http2->streams = s;
     c->http2->stream_count++;
     connection_set_state(s, CONNECTION_HEAD);
+    connection_charge(s);
     return s;
 }
 
@@ -66,7 +68,7 @@ static void close_stream(struct http_request *s)
     h->stream_count--;
     h->active_ms = now_ms(s);
     http_body_reset(&s->http.body);
-    connection_charge(s);
+    connection_uncharge(s);
     connection_set_state(s, CONNECTION_CLOSED);
     s->server = NULL;
     s->carrier = NULL;
@@ -158,6 +160,7 @@ static void on_head(struct http_request *s, bool is_all)
     if (!s->http.headers_at)
         http1_put_target(&s->http, (struct bytes){0});
     s->http.is_complete = true;
+    connection_charge(s);
     if (!accept_head(s))
         return;
     connection_set_state(s, CONNECTION_BODY);
@@ -209,6 +212,9 @@ static int on_begin(nghttp2_session *frames, const nghttp2_frame *frame, void *c
     struct http_request *c = ctx;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    if (!pressure_on_heads(c->server))
+        return nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                         NGHTTP2_REFUSED_STREAM);
     struct http_request *s = open_stream(c, frame->hd.stream_id);
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -409,6 +415,7 @@ static void expire_stream(struct http_request *s)
             nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->stream->id, NGHTTP2_CANCEL);
         connection_set_state(s, s->state);
         return;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
     case CONNECTION_SERVING:
     case CONNECTION_LINGERING:

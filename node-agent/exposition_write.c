@@ -3,116 +3,38 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "node-agent/exposition_value.h"
+#include "node-agent/exposition_line.h"
 
-enum {
-    FAMILY_BYTES = 16 * 1024 * 1024,
-    MAX_LABELS = 64,
-    FIRST_SLOTS = 256,
-    IDLE_FAMILIES = 256 /* that many more than are in use are remembered */
-};
-
-struct line { /* of a family's page */
-    size_t values, begin, end;
-    unsigned labels, part; /* part: of a histogram or summary, 0 bounds, 1 sum, 2 count */
-    double bound;
-};
+enum { HEAD_BYTES = 1024 * 1024, PAGE_BYTES = 64 * 1024 * 1024, FIRST_SLOTS = 256, LOOK_AHEAD = 16 };
 
 struct family {
     char *name; /* owned */
     size_t name_len, hash;
     enum metric_type type;
-    struct buf help;    /* as it was given, with its NUL */
-    struct buf head;    /* the lines HELP and TYPE */
-    struct buf page;    /* per sample: the label values it is sorted by, each with a NUL, then its line */
-    struct line *lines; /* owned */
-    size_t line_count, line_room;
-    bool unsorted; /* the lines did not come in their order */
+    struct buf help; /* as it was given, with its NUL */
+    struct buf head; /* the lines HELP and TYPE */
+    uint64_t page;   /* the last one with a line of it */
+    size_t lines;    /* of it in the list */
 };
 
+/* The lines of the last page in the order in which they were put, which is that of the next page too, but
+ * for what came and what went. */
 struct exposition_writer {
-    struct metric_sink sink;  /* first, so that a sink is a writer */
-    struct family **families; /* owned; sorted by name once the page was finished */
-    size_t count, room, used; /* used: with lines on this page */
-    bool unsorted;
+    struct metric_sink sink;        /* first, so that a sink is a writer */
+    struct exposition_line *lines;  /* owned; a list */
+    struct exposition_line **place; /* in it: where the next sample is expected */
+    size_t kept, bytes;             /* lines in the list, about their memory */
+    size_t put;                     /* of them on this page */
+    uint64_t page;
+    struct exposition_line **sorted; /* owned; the list, in the order of the page */
+    size_t sorted_room;
+    bool changed;             /* sorted is not the list any more */
+    struct family **families; /* owned */
+    size_t count, room;
     struct family **slots; /* owned; hash table of them */
     size_t slot_count;
     int error;
 };
-
-/* ---- one line ---- */
-
-static int put_escaped(struct buf *out, const char *text, size_t len, bool quotes)
-{
-    int err = 0;
-    if (!memchr(text, '\n', len) && !memchr(text, '\\', len) && (!quotes || !memchr(text, '"', len)))
-        return buf_append(out, text, len);
-    for (size_t i = 0; i < len && err == 0; i++) {
-        char c = text[i];
-        bool escaped = c == '\n' || c == '\\' || (quotes && c == '"');
-        err = !escaped    ? buf_append(out, &c, 1)
-              : c == '\n' ? buf_append(out, "\\n", 2)
-                          : buf_append(out, (char[]){'\\', c}, 2);
-    }
-    return err;
-}
-
-/* The label that tells the parts of one histogram or summary apart; NULL for other types. */
-static const char *part_label(enum metric_type type)
-{
-    return type == METRIC_HISTOGRAM ? "le" : type == METRIC_SUMMARY ? "quantile" : NULL;
-}
-
-static bool comes_after(const char *a, const char *b, const char *last)
-{
-    if (last && strcmp(b, last) == 0)
-        return false;
-    return (last && strcmp(a, last) == 0) || strcmp(a, b) > 0;
-}
-
-/* The indices of the label pairs in the order of their names, the one called last behind. */
-static unsigned order_labels(const char *const *labels, const char *last, unsigned order[MAX_LABELS])
-{
-    unsigned count = 0;
-    for (; labels && count < MAX_LABELS && labels[2 * count]; count++) {
-        unsigned at = count;
-        for (; at > 0 && comes_after(labels[2 * order[at - 1]], labels[2 * count], last); at--)
-            order[at] = order[at - 1];
-        order[at] = count;
-    }
-    return count;
-}
-
-static int put_labels(struct buf *out, const char *const *labels, const unsigned *order, unsigned count)
-{
-    int err = 0;
-    for (unsigned i = 0; i < count && err == 0; i++) {
-        const char *const *pair = &labels[2 * order[i]];
-        err = buf_append(out, i ? "," : "{", 1);
-        if (err == 0)
-            err = buf_append_string(out, pair[0]);
-        if (err == 0)
-            err = buf_append(out, "=\"", 2);
-        if (err == 0)
-            err = put_escaped(out, pair[1], strlen(pair[1]), true);
-        if (err == 0)
-            err = buf_append(out, "\"", 1);
-    }
-    return err == 0 && count ? buf_append(out, "}", 1) : err;
-}
-
-static int put_line(struct buf *out, const char *name, const char *const *labels, const unsigned *order,
-                    unsigned count, double value)
-{
-    char text[EXPOSITION_VALUE_BYTES + 2];
-    int err = buf_append_string(out, name);
-    if (err == 0)
-        err = put_labels(out, labels, order, count);
-    size_t len = exposition_value_write(value, text + 1);
-    text[0] = ' ';
-    text[len + 1] = '\n';
-    return err == 0 ? buf_append(out, text, len + 2) : err;
-}
 
 /* ---- families ---- */
 
@@ -170,10 +92,8 @@ static int grow(struct exposition_writer *writer)
 static void family_free(struct family *family)
 {
     free(family->name);
-    free(family->lines);
     buf_fini(&family->help);
     buf_fini(&family->head);
-    buf_fini(&family->page);
     free(family);
 }
 
@@ -189,9 +109,8 @@ static int family_new(const char *name, size_t len, size_t hash, struct family *
     }
     family->name_len = len;
     family->hash = hash;
-    buf_init(&family->help, FAMILY_BYTES);
-    buf_init(&family->head, FAMILY_BYTES);
-    buf_init(&family->page, FAMILY_BYTES);
+    buf_init(&family->help, HEAD_BYTES);
+    buf_init(&family->head, HEAD_BYTES);
     *ret_family = family;
     return 0;
 }
@@ -204,86 +123,21 @@ static int put_head(struct family *family, enum metric_type type, const char *he
                                         [METRIC_UNTYPED] = "untyped",
                                         [METRIC_SUMMARY] = "summary",
                                         [METRIC_HISTOGRAM] = "histogram"};
-    size_t len = strlen(help);
-    if (family->head.len && family->type == type && family->help.len == len + 1 &&
-        memcmp(family->help.ptr, help, len) == 0)
+    if (family->head.len && family->type == type && strcmp((const char *)family->help.ptr, help) == 0)
         return 0;
     buf_clear(&family->help);
     buf_clear(&family->head);
     family->type = type;
-    int err = buf_append(&family->help, help, len + 1);
+    int err = buf_append(&family->help, help, strlen(help) + 1);
     if (err == 0)
         err = buf_printf(&family->head, "# HELP %s ", family->name);
     if (err == 0)
-        err = put_escaped(&family->head, help, len, false);
+        err = exposition_line_escape(&family->head, help, false);
     if (err == 0)
         err = buf_printf(&family->head, "\n# TYPE %s %s\n", family->name, types[type]);
     if (err < 0)
         buf_clear(&family->head);
     return err;
-}
-
-/* ---- samples ---- */
-
-/* Fewer labels first, then by their values in the order of the labels' names, then by the part. */
-static int compare_lines(const void *a, const void *b, void *page)
-{
-    const struct line *left = a, *right = b;
-    if (left->labels != right->labels)
-        return left->labels < right->labels ? -1 : 1;
-    const char *x = (const char *)page + left->values, *y = (const char *)page + right->values;
-    for (unsigned i = 0; i < left->labels; i++) {
-        int order = strcmp(x, y);
-        if (order)
-            return order;
-        x += strlen(x) + 1;
-        y += strlen(y) + 1;
-    }
-    if (left->part != right->part)
-        return left->part < right->part ? -1 : 1;
-    if (left->bound < right->bound || left->bound > right->bound)
-        return left->bound < right->bound ? -1 : 1;
-    return (left->values > right->values) - (left->values < right->values);
-}
-
-static int add_line(struct family *family, struct line line)
-{
-    if (family->line_count == family->line_room) {
-        size_t room = family->line_room ? 2 * family->line_room : 2;
-        struct line *lines = realloc(family->lines, room * sizeof *lines);
-        if (!lines)
-            return -ENOMEM;
-        family->lines = lines;
-        family->line_room = room;
-    }
-    size_t at = family->line_count++;
-    family->lines[at] = line;
-    if (at > 0 && !family->unsorted)
-        family->unsorted = compare_lines(&family->lines[at - 1], &family->lines[at], family->page.ptr) > 0;
-    return 0;
-}
-
-static int add_sample(struct family *family, const char *name, enum metric_type type,
-                      const char *const *labels, double value)
-{
-    const char *last = part_label(type);
-    unsigned order[MAX_LABELS], count = order_labels(labels, last, order);
-    unsigned keys = count && last && strcmp(labels[2 * order[count - 1]], last) == 0 ? count - 1 : count;
-    struct line line = {.values = family->page.len, .labels = keys};
-    if (last)
-        line.part = strcmp(name + family->name_len, "_sum") == 0     ? 1
-                    : strcmp(name + family->name_len, "_count") == 0 ? 2
-                                                                     : 0;
-    if (last && keys < count)
-        line.bound = strtod(labels[2 * order[count - 1] + 1], NULL);
-    int err = 0;
-    for (unsigned i = 0; i < keys && err == 0; i++)
-        err = buf_append(&family->page, labels[2 * order[i] + 1], strlen(labels[2 * order[i] + 1]) + 1);
-    line.begin = family->page.len;
-    if (err == 0)
-        err = put_line(&family->page, name, labels, order, count, value);
-    line.end = family->page.len;
-    return err == 0 ? add_line(family, line) : err;
 }
 
 /* How much of a sample's name is its family's: a summary's and a histogram's have parts. */
@@ -312,22 +166,74 @@ static int find_family(struct exposition_writer *writer, const char *name, size_
         if (err < 0)
             return err;
         writer->families[writer->count++] = *slot;
-        writer->unsorted = true;
     }
     *ret_family = *slot;
+    return 0;
+}
+
+/* ---- samples ---- */
+
+/* The sample's line of the last page, if it is not far behind the place; place is there then. */
+static struct exposition_line *find_line(struct exposition_writer *writer, const char *name,
+                                         enum metric_type type, const char *const *labels)
+{
+    struct exposition_line **at = writer->place;
+    for (int i = 0; *at && i < LOOK_AHEAD; i++, at = &(*at)->next)
+        if (exposition_line_is(*at, name, type, labels)) {
+            writer->place = at;
+            return *at;
+        }
+    return NULL;
+}
+
+static size_t size_of(const struct exposition_line *line)
+{
+    return sizeof *line + (size_t)(line->text - line->bytes) + line->len;
+}
+
+/* A new line at the place. */
+static int add_line(struct exposition_writer *writer, const char *name, enum metric_type type,
+                    const char *const *labels, double value, struct exposition_line **ret_line)
+{
+    struct family *family;
+    struct exposition_line *line;
+    size_t len = family_length(name, type);
+    int err = find_family(writer, name, len, &family);
+    if (err == 0)
+        err = writer->bytes < PAGE_BYTES ? exposition_line_new(name, len, type, labels, value, &line)
+                                         : -EMSGSIZE;
+    if (err < 0)
+        return err;
+    line->family = family;
+    family->lines++;
+    line->next = *writer->place;
+    *writer->place = line;
+    writer->kept++;
+    writer->bytes += size_of(line);
+    writer->changed = true;
+    *ret_line = line;
     return 0;
 }
 
 static int put_sample(struct exposition_writer *writer, const char *name, enum metric_type type,
                       const char *help, const char *const *labels, double value)
 {
-    struct family *family;
-    int err = find_family(writer, name, family_length(name, type), &family);
-    if (err == 0 && family->line_count == 0) {
-        err = put_head(family, type, help);
-        writer->used++;
-    }
-    return err == 0 ? add_sample(family, name, type, labels, value) : err;
+    struct exposition_line *line = find_line(writer, name, type, labels);
+    int err = 0;
+    if (line)
+        exposition_line_set(line, value);
+    else
+        err = add_line(writer, name, type, labels, value, &line);
+    if (err < 0)
+        return err;
+    line->page = writer->page;
+    writer->put++;
+    writer->place = &line->next;
+    struct family *family = line->family;
+    if (family->page == writer->page)
+        return 0;
+    family->page = writer->page;
+    return put_head(family, type, help);
 }
 
 static void put(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
@@ -343,8 +249,11 @@ static void put(struct metric_sink *sink, const char *name, enum metric_type typ
 struct exposition_writer *exposition_writer_new(void)
 {
     struct exposition_writer *writer = calloc(1, sizeof *writer);
-    if (writer)
-        writer->sink.sample = put;
+    if (!writer)
+        return NULL;
+    writer->sink.sample = put;
+    writer->place = &writer->lines;
+    writer->page = 1;
     return writer;
 }
 
@@ -352,10 +261,15 @@ void exposition_writer_free(struct exposition_writer *writer)
 {
     if (!writer)
         return;
+    for (struct exposition_line *line = writer->lines, *next; line; line = next) {
+        next = line->next;
+        free(line);
+    }
     for (size_t i = 0; i < writer->count; i++)
         family_free(writer->families[i]);
     free(writer->families);
     free(writer->slots);
+    free(writer->sorted);
     free(writer);
 }
 
@@ -364,60 +278,98 @@ struct metric_sink *exposition_writer_sink(struct exposition_writer *writer)
     return &writer->sink;
 }
 
-static int compare_families(const void *a, const void *b)
-{
-    return strcmp((*(struct family *const *)a)->name, (*(struct family *const *)b)->name);
-}
-
-static int put_family(struct family *family, struct buf *out)
-{
-    if (family->line_count == 0)
-        return 0;
-    int err = buf_append(out, family->head.ptr, family->head.len);
-    if (family->unsorted)
-        qsort_r(family->lines, family->line_count, sizeof *family->lines, compare_lines, family->page.ptr);
-    for (size_t i = 0; i < family->line_count && err == 0; i++)
-        err = buf_append(out, family->page.ptr + family->lines[i].begin,
-                         family->lines[i].end - family->lines[i].begin);
-    return err;
-}
-
-/* Families that this page does not have go when they have become many. */
-static void forget_idle(struct exposition_writer *writer)
+static void forget_unused_families(struct exposition_writer *writer)
 {
     size_t kept = 0;
-    if (writer->count - writer->used <= IDLE_FAMILIES)
-        return;
     for (size_t i = 0; i < writer->count; i++)
-        if (writer->families[i]->line_count)
+        if (writer->families[i]->lines)
             writer->families[kept++] = writer->families[i];
         else
             family_free(writer->families[i]);
     writer->count = kept;
-    fill_slots(writer);
+    if (writer->slots)
+        fill_slots(writer);
 }
 
-static void begin_page(struct exposition_writer *writer)
+/* Lines that were not put on this page go. */
+static void forget_gone_lines(struct exposition_writer *writer)
 {
-    forget_idle(writer);
-    for (size_t i = 0; i < writer->count; i++) {
-        struct family *family = writer->families[i];
-        family->line_count = 0;
-        family->unsorted = false;
-        buf_clear(&family->page);
+    struct exposition_line **at = &writer->lines;
+    while (*at) {
+        struct exposition_line *line = *at;
+        if (line->page == writer->page) {
+            at = &line->next;
+            continue;
+        }
+        *at = line->next;
+        ((struct family *)line->family)->lines--;
+        writer->kept--;
+        free(line);
     }
-    writer->used = 0;
-    writer->error = 0;
+    forget_unused_families(writer);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    const struct exposition_line *left = *(struct exposition_line *const *)a;
+    const struct exposition_line *right = *(struct exposition_line *const *)b;
+    if (left->family != right->family)
+        return strcmp(((const struct family *)left->family)->name,
+                      ((const struct family *)right->family)->name);
+    return exposition_line_compare(left, right);
+}
+
+static int sort(struct exposition_writer *writer)
+{
+    forget_gone_lines(writer);
+    if (writer->sorted_room < writer->kept) {
+        struct exposition_line **sorted = realloc(writer->sorted, 2 * writer->kept * sizeof *sorted);
+        if (!sorted)
+            return -ENOMEM;
+        writer->sorted = sorted;
+        writer->sorted_room = 2 * writer->kept;
+    }
+    size_t count = 0;
+    writer->bytes = 0;
+    for (struct exposition_line *line = writer->lines; line; line = line->next) {
+        line->sequence = count;
+        writer->sorted[count++] = line;
+        writer->bytes += size_of(line);
+    }
+    if (count)
+        qsort(writer->sorted, count, sizeof *writer->sorted, compare_lines);
+    writer->changed = false;
+    return 0;
+}
+
+static int put_lines(const struct exposition_writer *writer, struct buf *out)
+{
+    const struct family *family = NULL;
+    int err = 0;
+    for (size_t i = 0; i < writer->kept && err == 0; i++) {
+        const struct exposition_line *line = writer->sorted[i];
+        if (line->family != family) {
+            family = line->family;
+            err = buf_append(out, family->head.ptr, family->head.len);
+        }
+        if (err == 0)
+            err = buf_append(out, line->text, line->len);
+    }
+    return err;
 }
 
 int exposition_writer_finish(struct exposition_writer *writer, struct buf *out)
 {
     int err = writer->error;
-    if (writer->unsorted)
-        qsort(writer->families, writer->count, sizeof(struct family *), compare_families);
-    writer->unsorted = false;
-    for (size_t i = 0; i < writer->count && err == 0; i++)
-        err = put_family(writer->families[i], out);
-    begin_page(writer);
+    if (err == 0 && (writer->changed || writer->put != writer->kept))
+        err = sort(writer);
+    if (err == 0)
+        err = put_lines(writer, out);
+    else
+        writer->changed = true;
+    writer->place = &writer->lines;
+    writer->put = 0;
+    writer->page++;
+    writer->error = 0;
     return err;
 }

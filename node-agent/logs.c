@@ -15,7 +15,7 @@
 #include "node-agent/tail_start.h"
 
 enum {
-    RETRY_MS = 50,
+    RETRY_MS = TAIL_PAUSE_MS,
     TICK_MS = 1000,
     DEFAULT_LINGER_MS = 2000,
     DEFAULT_PART_WAIT_MS = 60000,
@@ -64,7 +64,7 @@ static int seal(void *ctx, struct batch **ret_batch)
         return -EAGAIN;
     if (!is_waiting(l) && logs_seal_batch(&l->seal, ret_batch) == 0)
         return 0;
-    if (tail_has_dirty(l->tail))
+    if (tail_has_dirty(l->tail) && !tail_is_polling(l->tail))
         uv_timer_start(&l->retry, on_retry, RETRY_MS, 0);
     return -EAGAIN;
 }

@@ -18,7 +18,7 @@ enum { TICK_MS = 1000, ASSIGNMENT_CHANNEL = TELEMETRY_COUNT, BURY_MS = 5 };
 #define CONNECT_NS (1 * SECONDS)     /* before the other gateways are dialled too */
 #define PATIENCE_NS (3 * SECONDS)    /* before a gateway that drains is taken again for want of another */
 #define GOING_BACK_NS (10 * SECONDS) /* a try that takes longer is given up */
-#define AVOID_NS (60 * SECONDS)      /* a gateway that drains */
+#define AVOID_NS (60 * SECONDS)      /* a gateway that drains, or whose disk fails */
 #define BURY_MOST_NS (2 * SECONDS)   /* for nng to let go of closed links */
 #define TOLD_NS (5 * SECONDS)        /* for all lanes to be told of a drain */
 
@@ -163,6 +163,18 @@ void ship_leave(struct ship *ship, const char *cause)
 {
     ship->last = ship->current;
     leave(ship, cause);
+}
+
+bool ship_lane_failed(struct ship *ship)
+{
+    bool has_other = false;
+    for (size_t i = 0; i < ship->routes.count; i++)
+        has_other |= ship->routes.items[i] != ship->current && ship->routes.items[i]->is_listed;
+    if (!has_other || !ship->current)
+        return false;
+    ship->current->avoid_until_ns = clock_mono_ns() + AVOID_NS;
+    ship_leave(ship, "disk");
+    return true;
 }
 
 static void on_up(void *ctx, struct link *link)

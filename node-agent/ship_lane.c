@@ -8,7 +8,13 @@
 #include "node-agent/metrics.h"
 #include "node-agent/refusals.h"
 
-enum { BUSY_MIN_MS = 20, BUSY_MAX_MS = 30000, UNCLEAR_WAIT_MS = 2000, HEAD_BYTES = 4 * 1024 * 1024 };
+enum {
+    BUSY_MIN_MS = 20,
+    BUSY_MAX_MS = 30000,
+    UNCLEAR_WAIT_MS = 2000,
+    HEAD_BYTES = 4 * 1024 * 1024,
+    MOST_FAILURES = 2
+};
 #define REPORT_WAIT_NS INT64_C(1000000000)
 
 /* ---- states: the one place that changes them, with the timer that each one has */
@@ -270,6 +276,19 @@ static void take_resumed(struct lane *lane, const struct wire_resume_reply *repl
     lane_advance(lane);
 }
 
+/* A disk that fails once may work again at once; one that goes on failing is another gateway's turn. */
+static void take_busy(struct lane *lane, const char *reason, bool cannot_commit, int64_t wait_ms)
+{
+    note_trouble(lane, "the gateway is busy", reason);
+    lane->failures = cannot_commit ? lane->failures + 1 : 0;
+    if (lane->failures >= MOST_FAILURES) {
+        lane->failures = 0;
+        if (ship_lane_failed(lane->ship))
+            return;
+    }
+    wait_and_retry(lane, wait_ms);
+}
+
 static void take_resume_reply(struct lane *lane, const struct wire_resume_reply *reply)
 {
     switch (reply->answer) {
@@ -280,8 +299,7 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
         take_draining(lane, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
-        note_trouble(lane, "the gateway is busy", reply->reason);
-        wait_and_retry(lane, reply->retry_after_ms);
+        take_busy(lane, reply->reason, reply->cannot_commit, reply->retry_after_ms);
         return;
     case WIRE_UNKNOWN:
     case WIRE_REFUSED:
@@ -324,7 +342,7 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
     stats_add(lane->cells.repeats, reply->repeated);
     stats_observe(lane->cells.ack_seconds, clock_mono_ns() - lane->sealed_ns);
     lane->moving_ns = clock_mono_ns();
-    lane->fenced = 0;
+    lane->fenced = lane->failures = 0;
     if (is_own(lane, batch->boot))
         take_standing(lane, batch, reply);
     if (lane->source.committed && !batch_is_report(batch))
@@ -361,8 +379,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_committed(lane, reply);
         return;
     case WIRE_BUSY:
-        note_trouble(lane, "the gateway is busy", reply->reason);
-        wait_and_retry(lane, reply->retry_after_ms);
+        take_busy(lane, reply->reason, reply->cannot_commit, reply->retry_after_ms);
         return;
     case WIRE_REFUSED:
         take_refused(lane, reply);
@@ -462,6 +479,7 @@ bool lane_is_used(const struct lane *lane)
 void lane_reset(struct lane *lane)
 {
     lane->is_asking = lane->is_resumed = lane->is_draining = lane->is_probed = false;
+    lane->failures = 0;
     if (lane->state != SHIP_DRAINED)
         enter(lane, SHIP_HELLO, 0);
 }

@@ -31,6 +31,7 @@ struct lane {
     bool is_probed;            /* going back: asked, and nothing was sealed since */
     bool holds;                /* going back: what the probe said */
     int fenced;                /* `resume first` in a row */
+    int failures;              /* answers in a row that the gateway's disk fails */
     struct batch *batch;       /* owned; in flight, or to be sent again */
     bool was_sent;             /* batch was handed to nng at least once */
     int64_t told_ns;           /* monotonic; when a batch of refusals alone was made last */
@@ -84,6 +85,8 @@ bool ship_is_draining(const struct ship *ship);
 /* ship_leave: the gateway is not to be used any more; all lanes move. Frees nothing, so it may be the last
  * call of a lane's function. */
 void ship_leave(struct ship *ship, const char *cause);
+/* ship_lane_failed: the gateway's disk fails. Whether it was left for another one. */
+bool ship_lane_failed(struct ship *ship);
 void ship_lane_drained(struct ship *ship);  /* the gateway drains, says lane */
 void ship_lane_probed(struct ship *ship);   /* a probe was answered */
 void ship_lane_finished(struct ship *ship); /* the lane is SHIP_DRAINED */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536 };
+enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536, ENTRIES_BYTES = 8192 };
 
 /* Declares path, made of the format and what follows it. */
 #define MAKE_PATH(path, format)                                                                              \
@@ -138,18 +138,31 @@ static int add_name(struct sysfs_names *names, const char *name)
     return names->items[names->count] ? (names->count++, 0) : -ENOMEM;
 }
 
+static int add_names(struct sysfs_names *names, int folder)
+{
+    char entries[ENTRIES_BYTES] __attribute__((aligned(8)));
+    ssize_t n;
+    while ((n = getdents64(folder, entries, sizeof entries)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+            int err = entry->d_name[0] == '.' ? 0 : add_name(names, entry->d_name);
+            if (err < 0)
+                return err;
+            at += entry->d_reclen;
+        }
+    return n < 0 ? -errno : 0;
+}
+
 int sysfs_list(struct sysfs_names *ret_names, const char *format, ...)
 {
     MAKE_PATH(path, format);
     struct sysfs_names names = {0};
-    DIR *folder = opendir(path);
-    int err = folder ? 0 : -errno;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *ret_names = names;
-    for (struct dirent *e; err == 0 && (e = readdir(folder));)
-        if (e->d_name[0] != '.')
-            err = add_name(&names, e->d_name);
-    if (folder)
-        closedir(folder);
+    if (folder < 0)
+        return -errno;
+    int err = add_names(&names, folder);
+    close(folder);
     if (err < 0) {
         sysfs_names_fini(&names);
         return err;

@@ -1,5 +1,5 @@
-/* shifted_clock.c - LD_PRELOAD: the wall clock of a program is wrong by SHIFTED_CLOCK_S seconds. The monotonic
- * clock stays right, as on a node whose clock was set wrong. */
+/* shifted_clock.c - LD_PRELOAD: the wall clock of a program is wrong by SHIFTED_CLOCK_S seconds. The
+ * monotonic clock stays right, as on a node whose clock was set wrong. */
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
