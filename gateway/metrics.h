@@ -15,6 +15,8 @@
       "Compressed bytes committed.", "signal")                                                               \
     X(MALFORMED, "tributary_gateway_malformed_messages_total", STATS_COUNTER, 1,                             \
       "Messages that were not decoded, by cause.", "cause")                                                  \
+    X(AGENT_REFUSED, "tributary_gateway_agent_refused_records_total", STATS_COUNTER, 1,                      \
+      "Records that agents refused themselves and told of.", "signal")                                       \
     X(COMMIT_SECONDS, "tributary_gateway_commit_seconds", STATS_HISTOGRAM, 1e-9,                             \
       "Time from receipt to the commit.", "signal")                                                          \
     X(AGENTS, "tributary_gateway_agents", STATS_GAUGE, 1, "Origins heard of in the last 5 minutes.")         \
