@@ -139,6 +139,8 @@ static int start_control(struct gateway *gw)
     if (err == 0)
         err = replicas_new(&gw->loop, &gw->config, gw->receive, &gw->replicas);
     if (err == 0)
+        err = discard_watch_new(&gw->loop, &gw->config, gw->stats, &gw->parts.discards);
+    if (err == 0)
         err = status_new(gw->control, gw->config.name, &gw->parts, gw->replicas, &gw->status);
     if (err == 0)
         err = jobs_new(&gw->loop, &gw->jobs);
@@ -197,6 +199,8 @@ static void stop(struct gateway *gw)
     web_close(gw->web);
     tap_close(gw->tap);
     replicas_close(gw->replicas);
+    discard_watch_close(gw->parts.discards);
+    gw->parts.discards = NULL;
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);

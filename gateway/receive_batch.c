@@ -80,6 +80,10 @@ static void note_origin(struct receive *receive, const struct desk *desk)
 static void count_committed(struct receive *receive, const struct desk *desk)
 {
     const char *name = telemetry_name(desk->batch->signal);
+    uint64_t refused = 0;
+    for (size_t i = 0; i < desk->batch->refusal_count; i++)
+        refused += desk->batch->refusals[i].records;
+    stats_add(stats_cell(receive->stats, GATEWAY_AGENT_REFUSED, name), (int64_t)refused);
     stats_add(stats_cell(receive->stats, GATEWAY_COMMITTED_RECORDS, name), (int64_t)desk->batch->records);
     stats_add(stats_cell(receive->stats, GATEWAY_COMMITTED_BYTES, name), (int64_t)desk->batch->payload.len);
     stats_observe(stats_cell(receive->stats, GATEWAY_COMMIT_SECONDS, name),
