@@ -208,9 +208,12 @@ static int note_row(struct buffer *buffer, const struct batch *batch, struct buf
 }
 
 /* A batch of refusals alone: its number is kept, and they are. */
-static int add_report(struct buffer *buffer, struct buffer_append *append, struct buffer_boot *boot)
+static int add_report(struct buffer *buffer, struct buffer_append *append, struct buffer_origin *origin,
+                      struct buffer_boot *boot)
 {
     int err = boot ? buffer_origins_add_number(buffer, boot, append->batch->seq) : 0;
+    if (err == 0 && origin->undelivered == 0)
+        buffer_origins_deliver(buffer, origin, append->batch->boot, append->batch->seq);
     if (err == 0)
         err = buffer_refusals_keep_agents(buffer, append->batch);
     append->row_id = 0;
@@ -277,7 +280,7 @@ int buffer_rows_append(struct buffer *buffer, struct buffer_append *append)
     } else if (append->is_in_order && boot && batch->seq < buffer_ranges_highest(&boot->numbers)) {
         append->outcome = BUFFER_LATE;
     } else if (batch_is_report(batch)) {
-        err = add_report(buffer, append, boot);
+        err = add_report(buffer, append, origin, boot);
     } else {
         bool has_room;
         err = buffer_space_make_room(buffer, batch->payload.len, &has_room);

@@ -227,6 +227,14 @@ size_t receive_agents(const struct receive *receive, struct receive_agent *agent
     return listing.count;
 }
 
+void receive_find_senders_with(struct receive *receive,
+                               struct bytes (*find)(const struct pods *pods, const char *host),
+                               const struct pods *pods)
+{
+    receive->find_sender = find;
+    receive->pods = pods;
+}
+
 void receive_drain(struct receive *receive, void (*done)(void *ctx), void *ctx)
 {
     receive->is_draining = true;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/snap.h"
+#include "gateway/enrich.h"
 #include "gateway/metrics.h"
 #include "gateway/receive_inside.h"
 
@@ -79,6 +80,10 @@ static void note_origin(struct receive *receive, const struct desk *desk)
 static void count_committed(struct receive *receive, const struct desk *desk)
 {
     const char *name = telemetry_name(desk->batch->signal);
+    uint64_t refused = 0;
+    for (size_t i = 0; i < desk->batch->refusal_count; i++)
+        refused += desk->batch->refusals[i].records;
+    stats_add(stats_cell(receive->stats, GATEWAY_AGENT_REFUSED, name), (int64_t)refused);
     stats_add(stats_cell(receive->stats, GATEWAY_COMMITTED_RECORDS, name), (int64_t)desk->batch->records);
     stats_add(stats_cell(receive->stats, GATEWAY_COMMITTED_BYTES, name), (int64_t)desk->batch->payload.len);
     stats_observe(stats_cell(receive->stats, GATEWAY_COMMIT_SECONDS, name),
@@ -87,14 +92,14 @@ static void count_committed(struct receive *receive, const struct desk *desk)
 
 static void report_missing(struct receive *receive, const struct desk *desk, uint64_t missing)
 {
-    static struct log_limit limit;
-    unsigned held;
     stats_add(stats_cell(receive->stats, GATEWAY_MISSING_SEQS, telemetry_name(desk->batch->signal)),
               (int64_t)missing);
-    if (missing && log_limit_pass(&limit, 10, &held))
+    if (missing) /* said once after a resume */
         log_error("receive: the buffer misses batches that it acknowledged",
-                  "origin=%s signal=%s missing=%llu held_back=%u", desk->batch->origin,
-                  telemetry_name(desk->batch->signal), (unsigned long long)missing, held);
+                  "origin=%s signal=%s boot=%016llx seq=%llu-%llu missing=%llu", desk->batch->origin,
+                  telemetry_name(desk->batch->signal), (unsigned long long)desk->batch->boot.id,
+                  (unsigned long long)(desk->batch->acknowledged_seq - missing + 1),
+                  (unsigned long long)desk->batch->acknowledged_seq, (unsigned long long)missing);
 }
 
 /* It was under way when its sender left, whose kernel went on trying after a cut. Committed, it would go out
@@ -183,6 +188,17 @@ static void answer_draining(struct receive *receive, struct desk *desk)
     answer_batch(receive, desk, &reply);
 }
 
+static void enrich(struct receive *receive, struct batch *batch)
+{
+    uint64_t enriched = 0;
+    int err = enrich_batch(batch, receive->find_sender, receive->pods, &enriched);
+    if (err < 0)
+        log_warn("receive: a batch goes without its senders' attributes", "origin=%s error=%d", batch->origin,
+                 err);
+    stats_add(stats_cell(receive->stats, GATEWAY_ENRICHED_BYTES, telemetry_name(batch->signal)),
+              (int64_t)enriched);
+}
+
 void receive_batch_serve(struct receive *receive, struct desk *desk)
 {
     struct batch *batch = desk->batch;
@@ -198,6 +214,8 @@ void receive_batch_serve(struct receive *receive, struct desk *desk)
     else if (receive->bytes_under_way && receive->bytes_under_way + desk->bytes > IN_FLIGHT_BYTES)
         answer_busy(receive, desk, RECEIVE_CROWDED_WAIT_MS, "too many batches wait for their commit");
     else {
+        if (receive->find_sender && batch->sender_count)
+            enrich(receive, batch);
         desk->append = (struct buffer_append){.letter.open = on_appended,
                                               .reply_to = &receive->loop->mailbox,
                                               .batch = batch,

@@ -25,8 +25,10 @@ struct receive {
     } tellers[QUESTION_VERBS];
     struct door *door; /* owned; NULL once closed */
     struct origins origins;
-    int under_way;          /* requests that a buffer has */
-    size_t bytes_under_way; /* of batches among them */
+    struct bytes (*find_sender)(const struct pods *pods, const char *host); /* NULL: nobody knows */
+    const struct pods *pods;                                                /* borrowed, for it */
+    int under_way;                                                          /* requests that a buffer has */
+    size_t bytes_under_way;                                                 /* of batches among them */
     bool is_draining, is_closed;
     void (*drained)(void *ctx);
     void *drained_ctx;

@@ -17,9 +17,11 @@ struct status {
     struct replicas *replicas; /* borrowed */
     uv_timer_t timer;
     int64_t behind_ns[REPORT_MAX_BACKENDS]; /* monotonic: when it was logged last; 0: it is not behind */
+    char wal_readers[TELEMETRY_COUNT][sizeof((struct buffer_state *)0)->wal_reader]; /* told of; "": nobody */
     struct rate rates[REPORT_MAX_BACKENDS]; /* the backends' order is that of the configuration */
     struct fanout_view views[REPORT_MAX_BACKENDS];
     struct rate_view rate_views[REPORT_MAX_BACKENDS];
+    const struct discarded *discarded[REPORT_MAX_BACKENDS]; /* borrowed */
     struct receive_agent agents[MOST_AGENTS];
 };
 
@@ -91,6 +93,28 @@ static void log_backend(struct status *status, const struct report *report, size
         rate->bytes_per_s, rate_end_s(rate, view->ledger.lag_bytes), report_runway_s(report, view->signal));
 }
 
+/* Who keeps a WAL from being written back is named when that begins and when it ends. */
+static void tell_wal_reader(struct status *status, enum telemetry signal, const struct buffer_state *state)
+{
+    char *told = status->wal_readers[signal], quoted[300];
+    struct stats *stats = status->parts->stats;
+    const char *name = telemetry_name(signal);
+    if (strcmp(told, state->wal_reader) == 0)
+        return;
+    if (told[0])
+        stats_set(stats_cell(stats, GATEWAY_WAL_HELD, name, told), 0);
+    if (state->wal_reader[0]) {
+        stats_set(stats_cell(stats, GATEWAY_WAL_HELD, name, state->wal_reader), 1);
+        log_warn("a reader keeps the WAL from being written back; at its limit batches are pushed back",
+                 "signal=%s reader=%s wal_bytes=%lld", name,
+                 log_quote(state->wal_reader, quoted, sizeof quoted), (long long)state->wal_bytes);
+    } else {
+        log_info("the WAL is written back again", "signal=%s reader=%s", name,
+                 log_quote(told, quoted, sizeof quoted));
+    }
+    memcpy(told, state->wal_reader, sizeof state->wal_reader);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct status *status = timer->data;
@@ -100,6 +124,8 @@ static void on_timer(uv_timer_t *timer)
     publish_rates(status, &report);
     for (size_t i = 0; i < report.backend_count; i++)
         log_backend(status, &report, i);
+    for (int s = 0; s < TELEMETRY_COUNT; s++)
+        tell_wal_reader(status, (enum telemetry)s, &report.buffers[s]);
 }
 
 static void fill(struct status *status, struct report *report)
@@ -111,11 +137,15 @@ static void fill(struct status *status, struct report *report)
                               .agents = status->agents,
                               .backends = status->views,
                               .rates = status->rate_views,
+                              .discarded = status->discarded,
                               .backend_count = read_views(status)};
     if (parts->receive)
         report->agent_count = receive_agents(parts->receive, status->agents, MOST_AGENTS);
-    for (size_t i = 0; i < report->backend_count; i++)
+    for (size_t i = 0; i < report->backend_count; i++) {
         status->rate_views[i] = rate_get(&status->rates[i]);
+        status->discarded[i] =
+            discard_watch_get(parts->discards, status->views[i].signal, status->views[i].name);
+    }
     for (int s = 0; s < TELEMETRY_COUNT; s++)
         if (parts->buffers[s])
             buffer_get_state(parts->buffers[s], &report->buffers[s]);
@@ -181,7 +211,9 @@ static int tell(void *ctx, const struct question *question, struct buf *text)
 
 struct asked {
     struct http_request *request; /* borrowed; NULL once the peer has gone */
+    struct status *owner;         /* borrowed */
     struct question question;
+    bool is_local_only;
     int status;      /* of our own answer */
     struct buf text; /* likewise */
 };
@@ -252,6 +284,20 @@ static bool is_local_only(const struct http_request *request)
     return http_request_param(request, "local", value, sizeof value) != NULL;
 }
 
+/* Our own answer is made, the others are asked. */
+static void on_refreshed(void *ctx, bool is_closed)
+{
+    struct asked *asked = ctx;
+    if (is_closed) {
+        asked->status = 503;
+        on_answers(asked, NULL, 0);
+        return;
+    }
+    asked->status = tell(asked->owner, &asked->question, &asked->text);
+    if (asked->is_local_only || replicas_ask(asked->owner->replicas, &asked->question, on_answers, asked) < 0)
+        on_answers(asked, NULL, 0);
+}
+
 static void serve(struct status *status, struct http_request *request, enum question_verb verb)
 {
     struct asked *asked = calloc(1, sizeof *asked);
@@ -262,10 +308,13 @@ static void serve(struct status *status, struct http_request *request, enum ques
     asked->request = request;
     asked->question = (struct question){.verb = verb, .is_json = wants_json(request)};
     buf_init(&asked->text, REPORT_MAX_BYTES);
-    asked->status = tell(status, &asked->question, &asked->text);
+    asked->owner = status;
+    asked->is_local_only = is_local_only(request);
     http_request_on_gone(request, on_gone, asked);
-    if (is_local_only(request) || replicas_ask(status->replicas, &asked->question, on_answers, asked) < 0)
-        on_answers(asked, NULL, 0);
+    if (verb == QUESTION_LEDGER)
+        discard_watch_refresh(status->parts->discards, on_refreshed, asked);
+    else
+        on_refreshed(asked, false);
 }
 
 static void serve_status(struct http_request *request, void *ctx)
