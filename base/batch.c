@@ -15,6 +15,12 @@ struct batch *batch_new(const char *origin)
     return b;
 }
 
+static void release_payload(struct batch *b)
+{
+    if (b->payload_release)
+        b->payload_release(b->payload_owner);
+}
+
 void batch_free(struct batch *b)
 {
     if (!b)
@@ -23,16 +29,22 @@ void batch_free(struct batch *b)
         free(b->sources[i].file);
     for (size_t i = 0; i < b->owed_count; i++)
         free(b->owed[i]);
-    if (b->payload_release)
-        b->payload_release(b->payload_owner);
+    for (size_t i = 0; i < b->sender_count; i++)
+        free(b->senders[i].host);
+    for (size_t i = 0; i < b->refusal_count; i++)
+        batch_refusal_fini(&b->refusals[i]);
+    release_payload(b);
+    free(b->senders);
     free(b->sources);
     free(b->owed);
+    free(b->refusals);
     free(b->origin);
     free(b);
 }
 
 void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len)
 {
+    release_payload(b);
     b->payload = (struct bytes){bytes, len};
     b->payload_owner = bytes;
     b->payload_release = free;
@@ -76,6 +88,48 @@ int batch_add_owed(struct batch *b, const char *backend)
     }
     b->owed[b->owed_count++] = copy;
     return 0;
+}
+
+int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t end)
+{
+    struct batch_sender *last = b->sender_count ? &b->senders[b->sender_count - 1] : NULL;
+    if (end < begin || (last && begin < last->end))
+        return -EINVAL;
+    if (last && begin == last->end && strcmp(last->host, host) == 0) {
+        last->end = end;
+        return 0;
+    }
+    char *copy = strdup(host);
+    int err = copy ? grow(&b->senders, b->sender_count, sizeof *b->senders, BATCH_MAX_SENDERS) : -ENOMEM;
+    if (err < 0) {
+        free(copy);
+        return err;
+    }
+    b->senders[b->sender_count++] = (struct batch_sender){copy, begin, end};
+    return 0;
+}
+
+int batch_take_refusal(struct batch *b, struct batch_refusal *refusal)
+{
+    int err = grow(&b->refusals, b->refusal_count, sizeof *b->refusals, BATCH_MAX_REFUSALS);
+    if (err < 0)
+        return err;
+    b->refusals[b->refusal_count++] = *refusal;
+    *refusal = (struct batch_refusal){0};
+    return 0;
+}
+
+void batch_refusal_fini(struct batch_refusal *refusal)
+{
+    free(refusal->words);
+    free(refusal->source);
+    free((void *)(uintptr_t)refusal->payload.ptr);
+    *refusal = (struct batch_refusal){0};
+}
+
+bool batch_is_report(const struct batch *b)
+{
+    return b->records == 0 && b->raw_bytes == 0 && b->refusal_count > 0;
 }
 
 int boot_compare(struct boot a, struct boot b)

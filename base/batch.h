@@ -39,7 +39,25 @@ struct batch_source {
     uint64_t end;
 };
 
+/* A run of an OTLP batch's raw bytes, whole requests, from a sender that the agent does not know. */
+struct batch_sender {
+    char *host; /* owned; an address without port */
+    uint64_t begin;
+    uint64_t end;
+};
+
+enum { BATCH_MAX_HOST = 64, BATCH_MAX_SENDERS = 1024 };
 enum { BATCH_MAX_ORIGIN = 253, BATCH_MAX_FILE = 512, BATCH_MAX_SOURCES = 4096, BATCH_MAX_OWED = 64 };
+
+/* A record that was refused before anything was sealed of it: told beside a batch, no part of its payload. */
+struct batch_refusal {
+    char *words, *source; /* owned; printable: why, and where it came from */
+    enum batch_format format;
+    uint64_t records;
+    struct bytes payload; /* owned; raw: a message of that format with what is shown of it; may be empty */
+};
+
+enum { BATCH_MAX_REFUSALS = 256, BATCH_MAX_REFUSAL_TEXT = 512, BATCH_MAX_REFUSAL_BYTES = 8192 };
 
 struct batch {
     char *origin; /* owned; the node's name */
@@ -56,8 +74,12 @@ struct batch {
     uint64_t acknowledged_seq;    /* highest seq of this boot and signal the sender holds acknowledged */
     struct batch_source *sources; /* owned */
     size_t source_count;
+    struct batch_sender *senders; /* owned; in order, none overlaps another */
+    size_t sender_count;
     char **owed; /* owned; of a hand-over: the backends that this row is still owed to */
     size_t owed_count;
+    struct batch_refusal *refusals; /* owned; committed with the batch */
+    size_t refusal_count;
     bool handed_over;
     uint32_t crc;         /* crc32c of payload, made by the agent */
     struct bytes payload; /* a snappy block; memory belongs to payload_owner. Once committed it may have gone:
@@ -72,12 +94,26 @@ struct batch *batch_new(const char *origin);
 /* batch_free: frees the batch and all it owns; NULL is fine. */
 void batch_free(struct batch *b);
 
-/* batch_take_payload: the batch becomes the owner of malloc'ed bytes and computes crc. */
+/* batch_take_payload: the batch becomes the owner of malloc'ed bytes, gives up those it had and computes crc.
+ */
 void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len);
 
 /* batch_add_source, batch_add_owed: append a copy. 0, -ENOMEM, -E2BIG past the limits above. */
 int batch_add_source(struct batch *b, const char *file, uint64_t begin, uint64_t end);
 int batch_add_owed(struct batch *b, const char *backend);
+
+/* batch_add_sender: appends a run, or makes the last one longer when it is of the same host and ends there.
+ * 0, -ENOMEM, -E2BIG, -EINVAL: it begins before the last one ends. */
+int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t end);
+
+/* batch_take_refusal: the batch becomes the owner of what the refusal points to. 0, -ENOMEM, -E2BIG; then
+ * nothing moved. batch_refusal_fini: frees that. */
+int batch_take_refusal(struct batch *b, struct batch_refusal *refusal);
+void batch_refusal_fini(struct batch_refusal *refusal);
+
+/* batch_is_report: it has no records of its own, only refusals: it is numbered and committed, but no row
+ * comes of it. */
+bool batch_is_report(const struct batch *b);
 
 /* boot_compare: <0, 0, >0 by start time, then id. */
 int boot_compare(struct boot a, struct boot b);

@@ -69,8 +69,10 @@ static bool take_back(struct http_request *c)
 {
     c->is_held = false;
     c->on_gone = NULL;
-    if (c->state != CONNECTION_CLOSED)
+    if (c->state != CONNECTION_CLOSED) {
+        (c->carrier ? c->carrier : c)->has_served = true;
         return true;
+    }
     if (!c->server) /* its handle is closed */
         connection_free(c);
     return false;

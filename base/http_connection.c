@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/http2.h"
+#include "base/http_pressure.h"
 
 struct write {
     uv_write_t request;
@@ -49,25 +50,40 @@ void connection_set_state(struct http_request *c, enum connection_state state)
     c->state = state;
     if (state == CONNECTION_BODY)
         return;
+    c->since_ms = now_ms(c);
     int64_t wait_ms = state_ms(c, state);
     c->deadline_ms = wait_ms ? now_ms(c) + wait_ms : 0;
     if (wait_ms)
         server_arm(c->server, c->deadline_ms);
 }
 
+static void set_charge(struct http_request *c, size_t body, size_t head)
+{
+    struct http_request *carrier = c->carrier ? c->carrier : c;
+    c->server->in_flight_bytes += body - c->charged_bytes;
+    c->server->heads_bytes += head - c->charged_head;
+    carrier->all_bytes += body - c->charged_bytes;
+    carrier->all_heads += head - c->charged_head;
+    c->charged_bytes = body;
+    c->charged_head = head;
+}
+
 void connection_charge(struct http_request *c)
 {
     if (!c->server)
         return;
-    size_t held = http_body_held(&c->http.body);
-    c->server->in_flight_bytes += held - c->charged_bytes;
-    c->charged_bytes = held;
+    set_charge(c, http_body_held(&c->http.body), c->http.head.cap + (c->stream ? HTTP_STREAM_BYTES : 0));
+    c->moved_ms = now_ms(c);
+}
+
+void connection_uncharge(struct http_request *c)
+{
+    set_charge(c, 0, 0);
 }
 
 void connection_allow_body(struct http_request *c)
 {
-    size_t others = c->server->in_flight_bytes - c->charged_bytes, all = c->server->limits.in_flight_bytes;
-    http_body_allow(&c->http.body, others < all ? all - others : 0);
+    http_body_allow(&c->http.body, pressure_on_bodies(c));
 }
 
 void connection_free(struct http_request *c)
@@ -86,7 +102,7 @@ static void on_closed(uv_handle_t *handle)
     http_tls_close(c->tls);
     c->tls = NULL;
     http_body_reset(&c->http.body);
-    connection_charge(c);
+    connection_uncharge(c);
     server_forget(c->server, c);
     c->server = NULL;
     if (c->is_held && c->on_gone) {
@@ -116,6 +132,7 @@ void connection_close(struct http_request *c)
         return;
     say_goodbye(c);
     connection_set_state(c, CONNECTION_CLOSED);
+    c->server->closing_count++;
     uv_close(&c->socket.handle, on_closed);
 }
 
@@ -273,11 +290,23 @@ static void recognise(struct http_request *c, struct bytes rest)
     free(first);
 }
 
+/* A head begins, if there is room for it. */
+static bool begin_request(struct http_request *c)
+{
+    connection_set_state(c, CONNECTION_HEAD);
+    if (pressure_on_heads(c->server))
+        return true;
+    c->keeps_alive = false;
+    c->is_unread = true;
+    answer_refusal(c, 503, answer_refusal_headers(503), "no room for a request now\n");
+    return false;
+}
+
 static void take_bytes(struct http_request *c, struct bytes rest)
 {
     while (rest.len && is_taking_requests(c)) {
-        if (c->state == CONNECTION_IDLE)
-            connection_set_state(c, CONNECTION_HEAD);
+        if (c->state == CONNECTION_IDLE && !begin_request(c))
+            break;
         step(c, &rest);
     }
     if (rest.len && !c->is_unread && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)

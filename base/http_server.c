@@ -11,6 +11,7 @@
 
 #include "base/http2.h"
 #include "base/http_connection.h"
+#include "base/http_pressure.h"
 #include "base/passed_sockets.h"
 
 enum { LISTEN_BACKLOG = 511, TIMER_GRAIN_MS = 20, KEEPALIVE_S = 60 };
@@ -263,7 +264,7 @@ static void on_connection(uv_stream_t *listener, int status)
     struct http_server *s = listener->data;
     if (status < 0 || s->is_stopping)
         return;
-    if (s->connection_count >= s->limits.connections)
+    if (s->connection_count - s->closing_count >= s->limits.connections && !pressure_on_connections(s))
         s->accept_waits = true;
     else
         accept_connection(s);
@@ -275,6 +276,7 @@ void server_forget(struct http_server *server, struct http_request *c)
     if (c->next)
         c->next->link = c->link;
     server->connection_count--;
+    server->closing_count--;
     if (server->accept_waits && !server->is_stopping) {
         server->accept_waits = false;
         accept_connection(server);

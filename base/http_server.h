@@ -32,7 +32,7 @@ struct http_limits {
     size_t body_bytes;      /* as sent; 0: 4 MiB; past it 413 */
     size_t raw_body_bytes;  /* after decompression; 0: 4 MiB; past it 413 */
     size_t in_flight_bytes; /* bodies of all connections; 0: 32 MiB; past it 503 */
-    int connections;        /* 0: 1024; past it the listener stops accepting until one closes */
+    int connections;        /* 0: 1024; past it http_pressure.h says which one gives way */
     int streams;            /* of an HTTP/2 connection at a time; 0: 128 */
     int age_ms;     /* a connection older than that (10 % more or less) ends after its answers; 0: never */
     int idle_ms;    /* between requests; 0: 60 s */
@@ -67,10 +67,13 @@ int http_server_use_tls(struct http_server *server, const struct http_tls_files 
 
 /* What happens to connections and is nobody's answer. */
 enum http_event {
-    HTTP_EVENT_TLS_FAILED,   /* a handshake, or later; words say why */
-    HTTP_EVENT_TLS_TIMEOUT,  /* a handshake that took too long */
-    HTTP_EVENT_TLS_RENEWED,  /* certificate files were read again */
-    HTTP_EVENT_TLS_UNUSABLE, /* they changed and cannot be used: the former ones are used further */
+    HTTP_EVENT_TLS_FAILED,       /* a handshake, or later; words say why */
+    HTTP_EVENT_TLS_TIMEOUT,      /* a handshake that took too long */
+    HTTP_EVENT_TLS_RENEWED,      /* certificate files were read again */
+    HTTP_EVENT_IDLE_ENDED,       /* an idle connection gave way to a new one */
+    HTTP_EVENT_UNFINISHED_ENDED, /* one that never had a request answered */
+    HTTP_EVENT_STALLED_ENDED,    /* a request that stalled or is slow gave its room to others */
+    HTTP_EVENT_TLS_UNUSABLE,     /* they changed and cannot be used: the former ones are used further */
 };
 
 /* http_server_on_event: fn is told of each. words may be "". Borrows the routes' ctx. */

@@ -1,9 +1,9 @@
-/* tail_load.c - writes pod logs as container runtimes do while they are tailed: one write a line, in turn to
- * many files, at a rate, with the kubelet's rotation.
+/* tail_load.c - writes pod logs as container runtimes do while they are tailed: in turn to many files, at a
+ * rate, with the kubelet's rotation.
  *
- * usage: tail_load ROOT FILES LINES_PER_SECOND LINE_BYTES SECONDS ROTATE_SECONDS
- *        prints "written lines=N bytes=N rotations=N"; ROTATE_SECONDS 0: no rotation. A rotated file is
- *        deleted when three newer ones are there, as the kubelet does.
+ * usage: tail_load ROOT FILES LINES_PER_SECOND LINE_BYTES SECONDS ROTATE_SECONDS LINES_PER_WRITE TURN_MS
+ *        writes what is due every TURN_MS; prints "written lines=N bytes=N rotations=N"; ROTATE_SECONDS 0: no
+ * rotation. A rotated file is deleted when three newer ones are there, as the kubelet does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 
-enum { MAX_FILES = 1024, MAX_LINE = 4096, TURN_MS = 10, KEPT = 3, HEAD = 48, PATH = 1024 };
+enum { MAX_FILES = 1024, MAX_LINE = 4096, MAX_LINES = 64, KEPT = 3, HEAD = 48, PATH = 1024 };
 #define SECOND_NS INT64_C(1000000000)
 
 struct log {
@@ -58,7 +58,7 @@ static void rotate(struct log *log)
 }
 
 /* RFC 3339 with nine digits, a stream and the tag of a whole line. */
-static void put_head(char line[MAX_LINE])
+static void put_head(char *line)
 {
     static time_t last;
     static char second[32];
@@ -76,12 +76,14 @@ static void put_head(char line[MAX_LINE])
 int main(int argc, char **argv)
 {
     static struct log logs[MAX_FILES];
-    char line[MAX_LINE + 1];
-    if (argc != 7)
+    static char lines[MAX_LINES * MAX_LINE + 1];
+    if (argc != 9)
         return 2;
     int files = atoi(argv[2]), size = atoi(argv[4]), seconds = atoi(argv[5]), rotate_s = atoi(argv[6]);
+    int each = atoi(argv[7]), turn_ms = atoi(argv[8]);
     int64_t rate = atoll(argv[3]), begun_ns = clock_mono_ns(), written = 0, rotations = 0;
-    if (files < 1 || files > MAX_FILES || size <= HEAD || size > MAX_LINE)
+    if (files < 1 || files > MAX_FILES || size <= HEAD || size > MAX_LINE || each < 1 || each > MAX_LINES ||
+        turn_ms < 1)
         return 2;
     for (int i = 0; i < files; i++) {
         char pod[256];
@@ -93,13 +95,15 @@ int main(int argc, char **argv)
         logs[i].rotate_ns = begun_ns + rotate_s * SECOND_NS * (i + 1) / files;
         begin(&logs[i]);
     }
-    for (int i = HEAD; i < size; i++)
-        line[i] = "the quick brown fox jumps over the lazy dog 0123456789 "[(i * 7 + i / 13) % 55];
-    line[size - 1] = '\n';
+    for (int i = 0; i < each * size; i++)
+        lines[i] = i % size == size - 1
+                       ? '\n'
+                       : "the quick brown fox jumps over the lazy dog 0123456789 "[(i * 7 + i / 13) % 55];
     for (int64_t now = begun_ns; now < begun_ns + seconds * SECOND_NS; now = clock_mono_ns()) {
-        for (int64_t due = (now - begun_ns) * rate / SECOND_NS; written < due; written++) {
-            put_head(line);
-            if (write(logs[written % files].fd, line, (size_t)size) != size)
+        for (int64_t due = (now - begun_ns) * rate / SECOND_NS; written + each <= due; written += each) {
+            for (int i = 0; i < each; i++)
+                put_head(lines + i * size);
+            if (write(logs[written / each % files].fd, lines, (size_t)(each * size)) != each * size)
                 fail("write");
         }
         for (int i = 0; rotate_s > 0 && i < files; i++) {
@@ -109,7 +113,7 @@ int main(int argc, char **argv)
             logs[i].rotate_ns += rotate_s * SECOND_NS;
             rotations++;
         }
-        nanosleep(&(struct timespec){0, TURN_MS * 1000000}, NULL);
+        nanosleep(&(struct timespec){0, turn_ms * 1000000}, NULL);
     }
     printf("written lines=%lld bytes=%lld rotations=%lld\n", (long long)written, (long long)written * size,
            (long long)rotations);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "gateway/ahead.h"
 #include "gateway/body.h"
 #include "gateway/pace.h"
 
@@ -58,6 +59,16 @@ static void show_error(struct lane *lane, const struct verdict_answer *http)
     health_set_error(lane->host->health, text);
 }
 
+/* Prometheus' bound is the same for all series, so what it says of one sample holds for all of that time: a
+ * scrape of a node whose clock is behind costs one request and not two for each of its samples. */
+static bool is_out_of_bounds(struct lane *lane, const struct verdict_answer *http)
+{
+    struct part part;
+    return lane->host->kind == BACKEND_REMOTE_WRITE && http->status == 400 &&
+           lane->halving.doubt_count == 0 && verdict_is_out_of_bounds(http->body) &&
+           halving_next(&lane->halving, &part) && ahead_has_one_time(lane, part);
+}
+
 static void refuse(struct lane *lane, const struct verdict_answer *http)
 {
     int err = 0;
@@ -67,6 +78,8 @@ static void refuse(struct lane *lane, const struct verdict_answer *http)
     if (verdict_is_of_backend(lane->host->kind,
                               http->status)) /* told to drop on client errors: the data is not looked at */
         err = halving_settle(&lane->halving, PART_DROPPED, http->status, http->body);
+    else if (is_out_of_bounds(lane, http))
+        err = halving_settle(&lane->halving, PART_REFUSED, http->status, http->body);
     else if (halving_must_count(&lane->halving))
         err = body_count(lane, http->status, http->body);
     if (err == 0 && lane->halving.work_count == before &&
@@ -188,6 +201,8 @@ void answer_take(struct lane *lane, const struct sender_answer *answer)
     stats_add(lane->host->requests[verdict], 1);
     if (verdict != VERDICT_AWAY)
         tell_back(lane);
+    if (answer->date_ns)
+        health_set_clock(lane->host->health, answer->date_ns, clock_wall_ns());
     switch (verdict) {
     case VERDICT_DELIVERED:
         take(lane);

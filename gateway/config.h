@@ -63,7 +63,7 @@ struct gateway_config {
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
         struct http_tls_files tls;
         bool kubernetes_attributes;
-        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms;
+        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms, max_connections;
     } otlp;                     /* for senders outside the cluster */
     const char *control_socket; /* for tap and status; "" : buffer.folder/control.sock */
     struct {

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SAME_CLOCK_NS (INT64_C(2) * 1000000000)
+
 void health_init(struct health *health, uint64_t seed)
 {
     memset(health, 0, sizeof *health);
@@ -56,6 +58,13 @@ void health_set_delivered(struct health *health, int64_t now_ns, int64_t wall_ns
     health->last_delivered_ns = wall_ns;
     health->last_error[0] = 0;
     pthread_mutex_unlock(&health->lock);
+}
+
+void health_set_clock(struct health *health, int64_t backend_ns, int64_t wall_ns)
+{
+    int64_t ahead_ns = backend_ns - wall_ns;
+    bool is_ours = ahead_ns > -SAME_CLOCK_NS && ahead_ns < SAME_CLOCK_NS; /* it is told in whole seconds */
+    health->clock_ahead_ns = is_ours ? 0 : ahead_ns;
 }
 
 void health_view(struct health *health, struct health_view *ret_view)

@@ -25,6 +25,7 @@ struct health {
     /* the backend's thread only */
     int64_t delivered_mono_ns; /* 0 never */
     int64_t probe_ns;          /* monotonic; while away nothing is posted before it */
+    int64_t clock_ahead_ns;    /* of the backend's clock before ours, in whole seconds; 0 below two */
     struct backoff backoff;
 };
 
@@ -46,6 +47,9 @@ bool health_set_answered(struct health *health);
 
 /* health_set_delivered: a request got through. */
 void health_set_delivered(struct health *health, int64_t now_ns, int64_t wall_ns);
+
+/* health_set_clock: what the backend's clock said at wall_ns. */
+void health_set_clock(struct health *health, int64_t backend_ns, int64_t wall_ns);
 
 struct health_view {
     bool away;

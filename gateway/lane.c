@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "gateway/ahead.h"
 #include "gateway/answer.h"
 #include "gateway/body.h"
 #include "gateway/pace.h"
@@ -328,7 +329,9 @@ void lane_start(struct lane *lane)
 {
     struct part part;
     while (halving_next(&lane->halving, &part)) {
-        int built = body_build(lane, part);
+        int built = ahead_refuse(lane, part);
+        if (built > 0)
+            built = body_build(lane, part);
         if (built == 0)
             continue;
         if (built < 0) {

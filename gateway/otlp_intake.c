@@ -154,7 +154,7 @@ static int attributes(void *ctx, const char *host, struct buf *out)
 
 static void on_event(void *ctx, enum http_event event, const char *words)
 {
-    static struct log_limit limit;
+    static struct log_limit limit, full;
     char quoted[512];
     unsigned held;
     (void)ctx;
@@ -164,6 +164,13 @@ static void on_event(void *ctx, enum http_event event, const char *words)
         if (log_limit_pass(&limit, 10, &held))
             log_warn("an OTLP client did not get through TLS", "why=%s held_back=%u",
                      log_quote(words[0] ? words : "too slow", quoted, sizeof quoted), held);
+        return;
+    case HTTP_EVENT_IDLE_ENDED:
+    case HTTP_EVENT_UNFINISHED_ENDED:
+    case HTTP_EVENT_STALLED_ENDED:
+        if (log_limit_pass(&full, 60, &held))
+            log_warn("the OTLP listener is full: connections or requests that stand still give way",
+                     "held_back=%u", held);
         return;
     case HTTP_EVENT_TLS_RENEWED:
         log_info("the OTLP listener's certificate was read again", NULL);
@@ -204,6 +211,7 @@ static int start_receiver(struct otlp_intake *intake, const struct gateway_confi
         .tls = config->otlp.tls,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->otlp.queue_bytes,
+        .connections = (int)config->otlp.max_connections,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,
         .max_connection_age_ms = config->otlp.max_connection_age_ms,
         .stats = intake->stats,

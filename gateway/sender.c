@@ -272,6 +272,15 @@ static const char *words_of(const struct exchange *x, CURLcode code)
     return x->error[0] ? x->error : curl_easy_strerror(code);
 }
 
+static int64_t date_of(const struct exchange *x)
+{
+    struct curl_header *date;
+    if (curl_easy_header(x->easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return 0;
+    time_t at = curl_getdate(date->value, NULL);
+    return at > 0 ? (int64_t)at * 1000000000 : 0;
+}
+
 static void finish(struct exchange *x, CURLcode code)
 {
     struct sender_post *post = x->post;
@@ -283,6 +292,7 @@ static void finish(struct exchange *x, CURLcode code)
         curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
         if (curl_easy_header(x->easy, "Retry-After", 0, CURLH_HEADER, -1, &after) == CURLHE_OK)
             snprintf(retry_after, sizeof retry_after, "%s", after->value);
+        answer.date_ns = date_of(x);
         answer.http = (struct verdict_answer){
             .status = (int)status, .retry_after = after ? retry_after : NULL, .body = buf_bytes(&x->answer)};
     } else {
@@ -333,7 +343,8 @@ static size_t on_page(char *from, size_t size, size_t count, void *ctx)
     return buf_append(ctx, from, size * count) < 0 ? 0 : size * count;
 }
 
-static int get_page(struct exchange *x, const char *url, struct buf *answer, char error[SENDER_MAX_ERROR])
+static int get_page(struct exchange *x, const char *url, int timeout_ms, struct buf *answer,
+                    char error[SENDER_MAX_ERROR])
 {
     long status = 0;
     x->tries = 0;
@@ -343,7 +354,7 @@ static int get_page(struct exchange *x, const char *url, struct buf *answer, cha
     curl_easy_setopt(x->easy, CURLOPT_URL, url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)SENDER_GET_MS);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_page);
     curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, answer);
     CURLcode code = curl_easy_perform(x->easy);
@@ -358,8 +369,8 @@ static int get_page(struct exchange *x, const char *url, struct buf *answer, cha
     return code == CURLE_WRITE_ERROR ? -EMSGSIZE : -EIO;
 }
 
-int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
-               char error[SENDER_MAX_ERROR])
+int sender_get(struct sender *sender, const char *suffix, const char *path, int timeout_ms,
+               struct buf *answer, char error[SENDER_MAX_ERROR])
 {
     size_t len = strlen(sender->url), tail = strlen(suffix);
     char *url = NULL;
@@ -370,7 +381,7 @@ int sender_get(struct sender *sender, const char *suffix, const char *path, stru
     struct exchange *x = exchange_new(sender);
     int err = -ENOMEM;
     if (x && asprintf(&url, "%.*s%s", (int)(len - tail), sender->url, path) >= 0)
-        err = get_page(x, url, answer, error);
+        err = get_page(x, url, timeout_ms, answer, error);
     if (err == -ENOMEM)
         snprintf(error, SENDER_MAX_ERROR, "out of memory");
     if (x)

@@ -47,6 +47,7 @@ struct agent {
     struct conf_memory *memory; /* owned; what config points into */
     struct stats *stats;        /* owned, as all below */
     struct state_lock *lock;    /* NULL: there is no state folder */
+    struct refusals *refusals;
     struct series_queue *queue;
     struct host_metrics *host_metrics;
     struct scrape *scrape;
@@ -121,16 +122,28 @@ static void shut_otlp(struct shipping *shipping, bool is_shut)
 
 static int start_sources(struct agent *agent)
 {
-    int err = series_queue_new(&agent->config, agent->stats, &agent->queue);
+    int err = refusals_new(agent->stats, &agent->refusals);
+    if (err == 0)
+        err = series_queue_new(&agent->config, agent->stats, &agent->queue);
     if (err < 0)
         return err;
+    series_queue_set_refusals(agent->queue, agent->refusals);
     agent->full.read[TELEMETRY_METRICS].source = series_queue_source(agent->queue);
     if (!agent->config.logs.enabled)
         return 0;
     err = logs_new(&agent->loop, &agent->config, agent->stats, &agent->logs);
-    if (err == 0)
-        agent->full.read[TELEMETRY_LOGS].source = logs_source(agent->logs);
-    return err;
+    if (err < 0)
+        return err;
+    logs_set_refusals(agent->logs, agent->refusals);
+    agent->full.read[TELEMETRY_LOGS].source = logs_source(agent->logs);
+    return 0;
+}
+
+static void use_senders(void *ctx, const struct assignment *assignment)
+{
+    struct agent *agent = ctx;
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
 }
 
 static void use_assignment(void *ctx, const struct assignment *assignment)
@@ -139,8 +152,7 @@ static void use_assignment(void *ctx, const struct assignment *assignment)
     scrape_set_targets(agent->scrape, assignment);
     if (agent->logs)
         logs_set_pods(agent->logs, assignment);
-    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
-        log_warn("the senders of OTLP are not known: too many pods", NULL);
+    use_senders(agent, assignment);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -222,6 +234,7 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
         err = start_shipping(agent, &agent->full, SHIP_OF_NODE);
     if (err < 0)
         return err;
+    ship_set_refusals(agent->full.ship, agent->refusals);
     if (agent->spool)
         spool_start(agent->spool, agent->full.ship);
     if (agent->logs)
@@ -244,6 +257,7 @@ static int start_waiting(struct agent *agent)
         return err;
     if (agent->otlp)
         otlp_set_ship(agent->otlp, agent->waiting.ship);
+    ship_on_assignment(agent->waiting.ship, use_senders, agent);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 1);
     log_info("waiting for another agent of this node to end", "lock=%s/lock origin=%s",
              agent->config.state_folder, ship_origin(agent->waiting.ship));
@@ -457,6 +471,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    refusals_free(agent->refusals);
     senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;

@@ -206,6 +206,10 @@ static const struct conf_option otlp_options[] = {
     {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
      .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
              "spread again; 0: never."},
+    {"max_connections", CONF_INT, AT(otlp.max_connections) - AT(otlp), "1024", 16, 20000,
+     .help =
+         "Of each listener. Past it the one that was idle longest gives way to a new one, those that never "
+         "had a request answered first."},
     {0},
 };
 

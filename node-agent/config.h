@@ -88,7 +88,7 @@ struct agent_config {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
         struct http_tls_files tls;
-        int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
+        int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms, max_connections;
         int ack; /* enum agent_ack */
         bool kubernetes_attributes;
     } otlp;

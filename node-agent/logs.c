@@ -15,13 +15,12 @@
 #include "node-agent/tail_start.h"
 
 enum {
-    RETRY_MS = 50,
+    RETRY_MS = TAIL_PAUSE_MS,
     TICK_MS = 1000,
     DEFAULT_LINGER_MS = 2000,
     DEFAULT_PART_WAIT_MS = 60000,
     SWEEP_TICKS = 30, /* seconds between two sweeps of the offsets */
 };
-#define AWAY_NS (600 * INT64_C(1000000000)) /* how long offsets outlive their file */
 
 struct logs {
     const struct agent_config *config;
@@ -64,7 +63,7 @@ static int seal(void *ctx, struct batch **ret_batch)
         return -EAGAIN;
     if (!is_waiting(l) && logs_seal_batch(&l->seal, ret_batch) == 0)
         return 0;
-    if (tail_has_dirty(l->tail))
+    if (tail_has_dirty(l->tail) && !tail_is_polling(l->tail))
         uv_timer_start(&l->retry, on_retry, RETRY_MS, 0);
     return -EAGAIN;
 }
@@ -146,7 +145,7 @@ static void note_files(struct logs *l, bool sweep)
         }
     }
     if (sweep)
-        offsets_sweep(l->offsets, now_ns, AWAY_NS);
+        offsets_sweep(l->offsets, now_ns, OFFSETS_AWAY_NS);
     stats_set(l->files, (int64_t)files);
     stats_set(l->queued, (int64_t)unread);
 }
@@ -288,6 +287,11 @@ struct logs_standing logs_get_standing(const struct logs *l)
 void logs_set_ship(struct logs *l, struct ship *ship)
 {
     l->ship = ship;
+}
+
+void logs_set_refusals(struct logs *l, struct refusals *refusals)
+{
+    l->seal.reader.refusals = refusals;
 }
 
 struct ship_source logs_source(struct logs *l)

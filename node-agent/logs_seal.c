@@ -23,6 +23,7 @@ enum {
 struct pick { /* a log that a batch takes from */
     struct tail_log *log;
     uint64_t unread;
+    bool is_all; /* of what was there, and not what a rate leaves of it */
 };
 
 static bool has_open_line(const struct tail_log *log)
@@ -96,7 +97,7 @@ static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
         if (unread == 0 && !has_open_line(log))
             log->dirty = false;
         else
-            picks[n++] = (struct pick){log, unread < allowed ? unread : allowed};
+            picks[n++] = (struct pick){log, unread < allowed ? unread : allowed, unread <= allowed};
         room -= n && picks[n - 1].log == log && room < UINT32_MAX ? log_policy_may_begin(log) : 0;
     }
     l->next = first + i;
@@ -142,13 +143,17 @@ static int add_file(struct logs_seal *l, struct batch *batch, struct tail_file *
     return err;
 }
 
-static int read_log(struct logs_seal *l, struct batch *batch, struct tail_log *log, uint64_t share,
+/* What came while the log was read is of the next round: it was reported since, or a rescan finds it. */
+static int read_log(struct logs_seal *l, struct batch *batch, const struct pick *pick, uint64_t share,
                     enum tail_result *ret_result)
 {
+    struct tail_log *log = pick->log;
     uint64_t before = (uint64_t)stats_get(l->reader.counts.read_bytes);
+    log->restarted = false;
     int err = tail_read(&l->reader, log, share, ret_result);
     log->allowance_bytes -= (int64_t)((uint64_t)stats_get(l->reader.counts.read_bytes) - before);
-    log->dirty = *ret_result != TAIL_DONE;
+    bool is_all_read = *ret_result == TAIL_MORE && pick->is_all && share >= pick->unread && !log->restarted;
+    log->dirty = *ret_result != TAIL_DONE && !is_all_read;
     if (has_open_line(log) && open_line_bytes(l) > PART_BYTES)
         tail_log_fall_back(log);
     for (struct tail_file *f = log->files; f && err == 0; f = f->next)
@@ -166,7 +171,7 @@ static int read_picks(struct logs_seal *l, struct batch *batch, struct pick *pic
         enum tail_result result;
         uint64_t share = left / (count - i);
         share = picks[i].unread < share ? picks[i].unread : share;
-        int err = read_log(l, batch, picks[i].log, share, &result);
+        int err = read_log(l, batch, &picks[i], share, &result);
         if (err < 0)
             return err;
         if (result == TAIL_FULL || batch->source_count > BATCH_MAX_SOURCES - SOURCES_LEFT)

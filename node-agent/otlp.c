@@ -38,13 +38,15 @@ static bool withdraw(void *ctx, enum telemetry signal, const struct batch *batch
 static int attributes(void *ctx, const char *host, struct buf *out)
 {
     const struct otlp *otlp = ctx;
-    struct bytes known = otlp->senders ? senders_find(otlp->senders, host) : (struct bytes){0};
-    return buf_append(out, known.ptr, known.len);
+    if (!otlp->senders) /* not wanted */
+        return 0;
+    struct bytes known = senders_find(otlp->senders, host);
+    return known.len ? buf_append(out, known.ptr, known.len) : 1;
 }
 
 static void on_event(void *ctx, enum http_event event, const char *words)
 {
-    static struct log_limit limit;
+    static struct log_limit limit, full;
     char quoted[512];
     unsigned held;
     (void)ctx;
@@ -54,6 +56,13 @@ static void on_event(void *ctx, enum http_event event, const char *words)
         if (log_limit_pass(&limit, 10, &held))
             log_warn("an OTLP client did not get through TLS", "why=%s held_back=%u",
                      log_quote(words[0] ? words : "too slow", quoted, sizeof quoted), held);
+        return;
+    case HTTP_EVENT_IDLE_ENDED:
+    case HTTP_EVENT_UNFINISHED_ENDED:
+    case HTTP_EVENT_STALLED_ENDED:
+        if (log_limit_pass(&full, 60, &held))
+            log_warn("the OTLP listener is full: connections or requests that stand still give way",
+                     "held_back=%u", held);
         return;
     case HTTP_EVENT_TLS_RENEWED:
         log_info("the OTLP listener's certificate was read again", NULL);
@@ -139,6 +148,7 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
         .labels = config->labels,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->queue.traces_bytes,
+        .connections = (int)config->otlp.max_connections,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,
         .max_connection_age_ms = config->otlp.max_connection_age_ms,
         .answers_when_queued = config->otlp.ack == AGENT_ACK_QUEUED,

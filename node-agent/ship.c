@@ -28,7 +28,8 @@ struct ship {
     struct stats *stats;               /* borrowed */
     struct boot boot;
     char origin[BATCH_MAX_ORIGIN + 1];
-    struct peers *peers; /* owned */
+    struct peers *peers;       /* owned */
+    struct refusals *refusals; /* borrowed; NULL: none are told */
     struct routes routes;
     struct route *current; /* in routes; NULL: none is up */
     struct route *last;    /* where we were before, to try the others first; only compared */
@@ -397,6 +398,8 @@ static void on_tick(uv_timer_t *timer)
     ask_assignment(ship);
     consider_going_back(ship, now);
     routes_sweep(&ship->routes, ship->current);
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        lane_tell_refusals(&ship->lanes[i]);
     if (ship->drain.is_on && now >= ship->drain.until_ns)
         finish_drain(ship);
 }
@@ -468,6 +471,16 @@ int ship_new(struct loop *loop, const struct agent_config *config, struct stats 
     return 0;
 }
 
+void ship_set_refusals(struct ship *ship, struct refusals *refusals)
+{
+    ship->refusals = refusals;
+}
+
+struct refusals *ship_refusals(const struct ship *ship)
+{
+    return ship->refusals;
+}
+
 void ship_wake(struct ship *ship, enum telemetry signal)
 {
     lane_advance(&ship->lanes[signal]);
@@ -483,11 +496,7 @@ bool ship_is_idle(const struct ship *ship, enum telemetry signal)
 bool ship_withdraw(struct ship *ship, enum telemetry signal, const struct batch *batch)
 {
     struct lane *lane = &ship->lanes[signal];
-    if (!batch || lane->batch != batch || lane->was_sent)
-        return false;
-    batch_free(lane->batch);
-    lane->batch = NULL;
-    return true;
+    return batch && lane->batch == batch && lane_withdraw(lane);
 }
 
 int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
@@ -497,7 +506,8 @@ int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
 
 const struct batch *ship_batch(const struct ship *ship, enum telemetry signal)
 {
-    return ship->lanes[signal].batch;
+    const struct batch *batch = ship->lanes[signal].batch;
+    return batch && !batch_is_report(batch) ? batch : NULL;
 }
 
 bool ship_give_up(struct ship *ship, enum telemetry signal, bool only_unsent, struct batch **ret_batch)

@@ -18,6 +18,9 @@
 
 enum level { ROOT, POD, CONTAINER };
 
+enum { HOT_ROUNDS = 5, COOL_MS = 1000 }; /* written to in so many rounds on end; not written to for so long */
+#define MS INT64_C(1000000)
+
 struct folder { /* one of the tree under the root */
     struct folder *next, *children;
     struct folder *parent;
@@ -27,13 +30,17 @@ struct folder { /* one of the tree under the root */
     int wd;                  /* of its inotify watch; -1: none */
     bool seen;               /* in the listing of its parent */
     bool changed;            /* to be listed again */
+    bool is_polled;          /* written to all the time: looked at by the clock, no writes are reported */
+    unsigned hot_rounds;     /* on end, in which it was written to */
+    int64_t wrote_ns;        /* the last of them, or when a polled file was seen to grow; monotonic */
     struct tail_owner owner; /* of a container's logs */
 };
 
 struct tail {
     struct tail_options options;
     struct tail_watch *watch;
-    uv_timer_t timer;
+    uv_timer_t timer, poll;
+    int closing;
     struct folder *root;
     struct tail_set set;
     struct tail_host *host; /* owned; NULL: no host files */
@@ -98,7 +105,8 @@ static void watch(struct folder *folder)
     struct tail *t = folder->tail;
     int err = 0;
     if (folder->wd < 0 && t->watch)
-        err = tail_watch_add(t->watch, folder->path, folder->level == CONTAINER, folder, &folder->wd);
+        err = tail_watch_add(t->watch, folder->path, folder->level == CONTAINER && !folder->is_polled, folder,
+                             &folder->wd);
     if (err < 0 && err != -ENOENT) /* out of watches: rescans still find what is new */
         stats_add(t->options.errors, 1);
 }
@@ -232,6 +240,8 @@ void tail_rescan(struct tail *t)
     tail_set_mark_dirty(&t->set);
 }
 
+static void on_poll(uv_timer_t *timer);
+
 static void scan_changed(struct folder *folder)
 {
     if (folder->changed) {
@@ -242,6 +252,79 @@ static void scan_changed(struct folder *folder)
         next = c->next;
         scan_changed(c);
     }
+}
+
+/* ---- folders that are written to all the time */
+
+static void set_polled(struct folder *folder, bool is_polled)
+{
+    folder->is_polled = is_polled;
+    folder->hot_rounds = 0;
+    folder->wd = -1;
+    watch(folder); /* the same watch, other reports */
+}
+
+/* A round of reports is over in which the folder was written to. */
+static void note_written(struct folder *folder, int64_t now_ns)
+{
+    bool is_on_end = now_ns - folder->wrote_ns < 2 * TAIL_PAUSE_MS * MS;
+    folder->hot_rounds = is_on_end ? folder->hot_rounds + 1 : 1;
+    folder->wrote_ns = now_ns;
+    if (folder->hot_rounds >= HOT_ROUNDS && folder->wd >= 0) {
+        set_polled(folder, true);
+        uv_timer_t *poll = &folder->tail->poll;
+        if (!uv_is_active((uv_handle_t *)poll))
+            uv_timer_start(poll, on_poll, TAIL_PAUSE_MS, TAIL_PAUSE_MS);
+    }
+}
+
+/* Whether there is more than what the clock will look at shortly anyway. */
+static bool note_all_written(struct folder *folder, int64_t now_ns)
+{
+    bool has_written = folder->level == CONTAINER && folder->owner.wrote && !folder->is_polled;
+    bool is_news = has_written || (folder->changed && !folder->is_polled);
+    if (has_written)
+        note_written(folder, now_ns);
+    for (struct folder *c = folder->children; c; c = c->next)
+        is_news |= note_all_written(c, now_ns);
+    return is_news;
+}
+
+/* Its files are taken as written to. Once none has grown for a while, writes are reported again; what came
+ * before they were is seen by this look. */
+static bool poll_folders(struct folder *folder, int64_t now_ns)
+{
+    bool any = folder->is_polled;
+    if (folder->is_polled) {
+        folder->owner.wrote = true;
+        if (now_ns - folder->wrote_ns > COOL_MS * MS) {
+            if (tail_set_grew_ns(&folder->tail->set, &folder->owner, now_ns) > folder->wrote_ns)
+                folder->wrote_ns = now_ns;
+            else
+                set_polled(folder, false);
+        }
+    }
+    for (struct folder *c = folder->children; c; c = c->next)
+        any |= poll_folders(c, now_ns);
+    return any;
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    struct tail *t = timer->data;
+    if (!poll_folders(t->root, clock_mono_ns()))
+        uv_timer_stop(timer);
+    tail_set_mark_written(&t->set);
+    t->options.on_change(t->options.ctx);
+}
+
+static void end_round(struct tail *t)
+{
+    bool is_news = note_all_written(t->root, clock_mono_ns());
+    tail_set_mark_written(&t->set);
+    scan_changed(t->root);
+    if (is_news)
+        t->options.on_change(t->options.ctx);
 }
 
 static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change change)
@@ -264,9 +347,7 @@ static void on_watch(void *ctx, void *owner, int wd, enum tail_watch_change chan
         tail_set_mark_dirty(&t->set);
         break;
     case TAIL_ROUND_END:
-        tail_set_mark_written(&t->set);
-        scan_changed(t->root);
-        t->options.on_change(t->options.ctx);
+        end_round(t);
         break;
     }
 }
@@ -305,7 +386,8 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
         return err;
     }
     uv_timer_init(loop, &t->timer);
-    t->timer.data = t;
+    uv_timer_init(loop, &t->poll);
+    t->timer.data = t->poll.data = t;
     uv_timer_start(&t->timer, on_timer, (uint64_t)options->rescan_ms, (uint64_t)options->rescan_ms);
     tail_rescan(t);
     t->set.settled = true;
@@ -315,7 +397,9 @@ int tail_new(uv_loop_t *loop, const struct tail_options *options, struct tail **
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct tail *t = handle->data;
+    if (--t->closing == 0)
+        free(t);
 }
 
 void tail_close(struct tail *t)
@@ -327,7 +411,9 @@ void tail_close(struct tail *t)
     tail_watch_close(t->watch); /* ends all its watches; one by one they would take long */
     t->watch = NULL;
     free_folder(t->root);
+    t->closing = 2;
     uv_close((uv_handle_t *)&t->timer, on_closed);
+    uv_close((uv_handle_t *)&t->poll, on_closed);
 }
 
 void tail_set_linger(struct tail *t, int64_t linger_ns)
@@ -353,6 +439,11 @@ bool tail_has_dirty(const struct tail *t)
         if (t->set.logs[i]->dirty)
             return true;
     return false;
+}
+
+bool tail_is_polling(const struct tail *t)
+{
+    return uv_is_active((const uv_handle_t *)&t->poll);
 }
 
 struct tail_file *tail_find(struct tail *t, const struct tail_key *key, struct tail_log **ret_log)

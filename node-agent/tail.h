@@ -1,10 +1,12 @@
 /* tail.h - finds the node's pod logs and host files, and tells when they may have grown.
  *
  * Walks ROOT/POD/CONTAINER/N.log at start and every rescan_ms, and whenever inotify reports a change of a
- * folder. Writes are collected: after a report inotify is not read again for TAIL_PAUSE_MS, so the work is
- * per batch of writes and not per write; an overflow of its queue is a rescan. Files are followed by inode,
- * so a renamed one stays what it is; a descriptor is held until everything read is committed. Past max_files
- * descriptors further files wait for others to be closed, and are counted. Loop thread only.
+ * folder. Writes are collected: after a report inotify is not read again for TAIL_PAUSE_MS, and of a folder
+ * that is written to all the time no writes are reported: its files are looked at every TAIL_PAUSE_MS
+ * instead. So the work is per batch of writes and not per write; an overflow of its queue is a rescan. Files
+ * are followed by inode, so a renamed one stays what it is; a descriptor is held until everything read is
+ * committed. Past max_files descriptors further files wait for others to be closed, and are counted. Loop
+ * thread only.
  */
 #ifndef NODE_AGENT_TAIL_H
 #define NODE_AGENT_TAIL_H
@@ -52,6 +54,9 @@ void tail_descriptors(const struct tail *tail, size_t *ret_open, size_t *ret_max
 
 /* tail_has_dirty: whether a log may have something to read. */
 bool tail_has_dirty(const struct tail *tail);
+
+/* tail_is_polling: whether on_change comes within TAIL_PAUSE_MS in any case. */
+bool tail_is_polling(const struct tail *tail);
 
 /* tail_find: the file that a key belongs to, and its log; NULL: none. */
 struct tail_file *tail_find(struct tail *tail, const struct tail_key *key, struct tail_log **ret_log);

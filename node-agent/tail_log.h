@@ -54,12 +54,13 @@ struct tail_log {
     char *live_name; /* owned; in its folder, of the file that is written to */
     const struct conf_map *static_labels; /* borrowed; of a host file, else NULL */
     uint32_t restart;
-    bool ended;    /* a later restart of the container has a log */
-    bool dirty;    /* may have something to read */
-    bool held;     /* waits: there are as many streams as there may be */
-    bool started;  /* read_from said where the first of its files begins */
-    bool plain;    /* a host file: lines without a format */
-    bool recalled; /* a line of it was read since its positions were set */
+    bool ended;     /* a later restart of the container has a log */
+    bool dirty;     /* may have something to read */
+    bool held;      /* waits: there are as many streams as there may be */
+    bool started;   /* read_from said where the first of its files begins */
+    bool plain;     /* a host file: lines without a format */
+    bool recalled;  /* a line of it was read since its positions were set */
+    bool restarted; /* a file of it turned out to be another one: there is more to read than its size said */
     struct tail_file *files;
     struct tail_stream streams[CRI_STREAMS];
     struct log_plan *plan; /* owned; NULL: no rule is for it */
@@ -103,7 +104,7 @@ void tail_log_reset(struct tail_log *log, const struct offsets *offsets);
 
 /* tail_log_tidy: closes files of which nothing more will come (not live, read, committed, unchanged since
  * linger_ns), and drops those that are also gone. */
-void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns);
+void tail_log_tidy(struct tail_log *log, struct offsets *offsets, int64_t now_ns, int64_t linger_ns);
 
 /* tail_log_unread: bytes not read yet, after taking the files' sizes. */
 uint64_t tail_log_unread(struct tail_log *log, int64_t now_ns);

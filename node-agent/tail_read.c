@@ -144,6 +144,7 @@ static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file
             return err;
     }
     tail_file_restart(file);
+    log->restarted = true;
     return tail_file_look(file, r->mono_ns);
 }
 
@@ -371,6 +372,8 @@ static int recall_file(struct tail_reader *r, struct tail_log *log, struct tail_
 static int recall(struct tail_reader *r, struct tail_log *log, struct tail_file *file)
 {
     struct tail_file *before = file->pos > 0 ? file : NULL;
+    if (before && before->recalled)
+        return 0;
     if (file->fd >= 0 && tail_file_look(file, r->mono_ns) < 0)
         return 0;
     for (struct tail_file *f = log->files; file->pos == 0 && f != file; f = f->next)

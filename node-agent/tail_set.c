@@ -334,6 +334,19 @@ void tail_set_mark_written(struct tail_set *set)
         set->owners[i]->wrote = false;
 }
 
+int64_t tail_set_grew_ns(struct tail_set *set, const struct tail_owner *owner, int64_t now_ns)
+{
+    int64_t grew_ns = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        for (struct tail_file *f = set->owners[i] == owner ? set->logs[i]->files : NULL; f; f = f->next) {
+            if (f->fd >= 0)
+                (void)tail_file_look(f, now_ns); /* a truncated one has another size, too */
+            grew_ns = f->changed_ns > grew_ns ? f->changed_ns : grew_ns;
+        }
+    }
+    return grew_ns;
+}
+
 void tail_set_unsee(struct tail_set *set, struct tail_owner *owner)
 {
     for (size_t i = 0; i < set->count; i++)

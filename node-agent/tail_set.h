@@ -45,6 +45,10 @@ bool tail_set_follows(struct tail_set *set, struct tail_owner *owner, const char
 /* tail_set_mark_written: logs of owners that were written to have something to read. */
 void tail_set_mark_written(struct tail_set *set);
 
+/* tail_set_grew_ns: when one of the owner's files that are open was seen to have another size last, by now at
+ * the latest; monotonic. */
+int64_t tail_set_grew_ns(struct tail_set *set, const struct tail_owner *owner, int64_t now_ns);
+
 /* tail_set_has: whether the owner has logs. */
 bool tail_set_has(const struct tail_set *set, const struct tail_owner *owner);
 

@@ -1,4 +1,5 @@
 /* The log source in single situations, on a real folder and a real loop. */
+#include "node-agent/tail.h"
 #include "tests/unit/logs_fixture.h"
 
 /* ---- */
@@ -628,6 +629,42 @@ static void test_tail_wakes_ship_for_new_lines_files_and_links(void **state)
     assert_non_null(strstr(f->got, "stdout|linked again\n"));
 }
 
+/* Reports of writes are left out while a log is written to all the time, and come again when it is not. */
+static void test_tail_looks_by_the_clock_at_what_is_written_all_the_time(void **state)
+{
+    struct fixture *f = *state;
+    bool was_polling = false, late = false;
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    logs_set_ship(f->logs, (struct ship *)f);
+    take_all(f);
+    const struct tail *tail = logs_get_standing(f->logs).tail;
+    for (int i = 0; i < 20; i++) {
+        put(f, POD "/0.log", "stdout F again");
+        wait_for_batch(f);
+        was_polling |= tail_is_polling(tail);
+        if (i == 10) {
+            rename_live(f, POD "/0.log.20260101-000000");
+            put(f, POD "/0.log", "stdout F rotated");
+        }
+    }
+    assert_true(was_polling);
+    uv_timer_t deadline;
+    uv_timer_init(&f->loop.uv, &deadline);
+    deadline.data = &late;
+    uv_timer_start(&deadline, on_deadline, 10000, 0);
+    while (tail_is_polling(tail) && !late) {
+        uv_run(&f->loop.uv, UV_RUN_ONCE);
+        take_one(f);
+    }
+    uv_close((uv_handle_t *)&deadline, NULL);
+    assert_false(late);
+    put(f, POD "/0.log", "stdout F after a rest");
+    wait_for_batch(f);
+    assert_non_null(strstr(f->got, "stdout|again\nstdout|rotated\nstdout|again\n"));
+    assert_non_null(strstr(f->got, "stdout|after a rest\n"));
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -666,6 +703,7 @@ int main(void)
         WITH_FIXTURE(test_tail_rereads_what_was_not_delivered_and_counts_what_is_gone),
         WITH_FIXTURE(test_tail_does_not_reread_what_was_handed_over),
         WITH_FIXTURE(test_tail_wakes_ship_for_new_lines_files_and_links),
+        WITH_FIXTURE(test_tail_looks_by_the_clock_at_what_is_written_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
