@@ -13,7 +13,8 @@ enum {
     UNSENT_MAX = 256 * 1024, /* of a connection in the socket's queue, then framing stops */
     FIRST_CREDIT = 1000,
     CREDIT_PER_SECOND = 100,
-    TICK_MS = 1000, /* of a connection with streams */
+    TICK_MS = 1000,           /* of a connection with streams */
+    ANSWER_TABLE_BYTES = 512, /* of fields that the peer remembers of our answers (RFC 7541, 4) */
 };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -309,7 +310,7 @@ static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ct
 
 /* Life */
 
-static int make_session(struct http_request *c, nghttp2_session **ret_frames)
+static int make_session(struct http_request *c, struct http2 *h)
 {
     nghttp2_session_callbacks *calls;
     nghttp2_option *option;
@@ -326,7 +327,9 @@ static int make_session(struct http_request *c, nghttp2_session **ret_frames)
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_end);
     nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
     nghttp2_option_set_no_closed_streams(option, 1);
-    int err = nghttp2_session_server_new2(ret_frames, calls, c, option);
+    nghttp2_option_set_max_deflate_dynamic_table_size(option, ANSWER_TABLE_BYTES);
+    nghttp2_mem memory = http2_memory_calls(&h->memory);
+    int err = nghttp2_session_server_new3(&h->frames, calls, c, option, &memory);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(calls);
     return err ? -ENOMEM : 0;
@@ -349,7 +352,7 @@ static int submit_settings(const struct http_request *c, nghttp2_session *frames
 int http2_start(struct http_request *c)
 {
     struct http2 *h = calloc(1, sizeof *h);
-    int err = h ? make_session(c, &h->frames) : -ENOMEM;
+    int err = h ? make_session(c, h) : -ENOMEM;
     if (err == 0 && (err = submit_settings(c, h->frames)) < 0)
         nghttp2_session_del(h->frames);
     if (err < 0) {

@@ -1,25 +1,26 @@
 /* blast.c - sealed batches at full speed into a gateway, as many agents would send them: one in flight per
  * origin.
  *
- * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]
+ * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans | BYTES_PER_SECOND]
  *
  * Each origin resumes first and then sends the same log payload (JSON lines in Loki's push format, RAW_BYTES
  * before compression) under increasing numbers; with `spans` OTLP trace requests of 100 spans each, about 300
- * bytes a span, as many as fill RAW_BYTES. Prints batches and compressed bytes acknowledged a second and
- * the acknowledgement's p50 and p99.
+ * bytes a span, as many as fill RAW_BYTES. With BYTES_PER_SECOND
+ * all origins together send so many compressed bytes and no more. Prints batches and compressed bytes
+ * acknowledged a second and the acknowledgement's p50 and p99.
  */
 #include <errno.h>
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/util/platform.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/pb.h"
 #include "base/snap.h"
-#include "proto/wire.h"
+#include "bench/exchange.h"
 
 enum { MAX_ORIGINS = 64, MAX_ACKS = 1 << 20 };
 
@@ -35,14 +36,7 @@ static int64_t deadline_ns;
 static struct buf payload;
 static uint64_t raw_bytes, records;
 static bool has_spans;
-
-static void must(int rv, const char *what)
-{
-    if (rv != 0) {
-        fprintf(stderr, "blast: %s: %s\n", what, nng_strerror(rv));
-        exit(1);
-    }
-}
+static double rate; /* compressed bytes a second of one origin; 0: as fast as it goes */
 
 static void put_line(struct buf *out, uint64_t n)
 {
@@ -160,53 +154,6 @@ static void make_payload(size_t size)
     buf_fini(&raw);
 }
 
-static nng_msg *exchange(nng_ctx ctx, nng_aio *aio, const struct buf *head, struct bytes body)
-{
-    nng_msg *msg;
-    must(nng_msg_alloc(&msg, 0), "msg");
-    must(nng_msg_append(msg, head->ptr, head->len), "append");
-    must(nng_msg_append(msg, body.ptr, body.len), "append");
-    nng_aio_set_msg(aio, msg);
-    nng_ctx_send(ctx, aio);
-    nng_aio_wait(aio);
-    must(nng_aio_result(aio), "send");
-    nng_ctx_recv(ctx, aio);
-    nng_aio_wait(aio);
-    must(nng_aio_result(aio), "receive");
-    return nng_aio_get_msg(aio);
-}
-
-static void resume(nng_ctx ctx, nng_aio *aio, const struct batch *batch)
-{
-    struct wire_resume resume = {.boot = batch->boot, .signal = batch->signal};
-    struct wire_resume_reply reply;
-    struct buf head;
-    buf_init(&head, 4096);
-    snprintf(resume.origin, sizeof resume.origin, "%s", batch->origin);
-    wire_encode_resume(&resume, &head);
-    nng_msg *msg = exchange(ctx, aio, &head, (struct bytes){0});
-    if (wire_decode_resume_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0 ||
-        reply.answer != WIRE_COMMITTED) {
-        fprintf(stderr, "blast: resume was not answered\n");
-        exit(1);
-    }
-    wire_resume_reply_fini(&reply);
-    nng_msg_free(msg);
-    buf_fini(&head);
-}
-
-static enum wire_answer send_one(nng_ctx ctx, nng_aio *aio, struct batch *batch, struct buf *head)
-{
-    struct wire_reply reply;
-    buf_clear(head);
-    wire_encode_batch_head(batch, head);
-    nng_msg *msg = exchange(ctx, aio, head, batch->payload);
-    if (wire_decode_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0)
-        exit(1);
-    nng_msg_free(msg);
-    return reply.answer;
-}
-
 static void *run_sender(void *arg)
 {
     struct sender *sender = arg;
@@ -215,13 +162,8 @@ static void *run_sender(void *arg)
     nng_aio *aio;
     struct buf head;
     buf_init(&head, 4096);
-    nng_socket
-        sock; /* one an origin, as agents have it: a gateway bounds what one connection may ask at once */
-    must(nng_req0_open(&sock), "socket");
-    must(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), "resend");
-    must(nng_dial(sock, address, NULL, 0), "dial");
-    must(nng_ctx_open(&ctx, sock), "context");
-    must(nng_aio_alloc(&aio, NULL, NULL), "aio");
+    nng_socket sock;
+    exchange_open(address, &sock, &ctx, &aio);
     snprintf(origin, sizeof origin, "node-%03d", sender->index);
     struct batch *batch = batch_new(origin);
     uint8_t *copy = malloc(payload.len);
@@ -232,12 +174,18 @@ static void *run_sender(void *arg)
     batch->format = has_spans ? FORMAT_OTLP_TRACES : FORMAT_LOKI_PUSH;
     batch->records = records;
     batch->raw_bytes = raw_bytes;
-    resume(ctx, aio, batch);
+    exchange_resume(ctx, aio, batch);
+    int64_t begin_ns = clock_mono_ns();
     while (clock_mono_ns() < deadline_ns && sender->batches < MAX_ACKS / MAX_ORIGINS) {
         int64_t began = clock_mono_ns();
+        int64_t due = begin_ns + (rate > 0 ? (int64_t)((double)sender->bytes / rate * 1e9) : 0);
+        if (due > began) {
+            nng_msleep((nng_duration)((due - began) / 1000000 + 1));
+            continue;
+        }
         batch->seq++;
         batch->earliest_ns = batch->latest_ns = batch->sent_at_ns = clock_wall_ns();
-        enum wire_answer answer = send_one(ctx, aio, batch, &head);
+        enum wire_answer answer = exchange_batch(ctx, aio, batch, &head);
         if (answer == WIRE_BUSY) {
             batch->seq--;
             nng_msleep(20);
@@ -251,9 +199,7 @@ static void *run_sender(void *arg)
         sender->bytes += payload.len;
     }
     batch_free(batch);
-    nng_aio_free(aio);
-    nng_ctx_close(ctx);
-    nng_close(sock);
+    exchange_close(sock, ctx, aio);
     buf_fini(&head);
     return NULL;
 }
@@ -288,12 +234,13 @@ int main(int argc, char **argv)
 {
     static struct sender senders[MAX_ORIGINS];
     if (argc != 5 && argc != 6) {
-        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]\n");
+        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans | BYTES_PER_SECOND]\n");
         return 2;
     }
     int count = atoi(argv[2]);
     double seconds = atof(argv[3]);
-    has_spans = argc == 6;
+    has_spans = argc == 6 && strcmp(argv[5], "spans") == 0;
+    rate = argc == 6 && !has_spans && count > 0 ? atof(argv[5]) / count : 0;
     (has_spans ? make_spans : make_payload)((size_t)atol(argv[4]));
     address = argv[1];
     deadline_ns = clock_mono_ns() + (int64_t)(seconds * 1e9);

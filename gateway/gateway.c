@@ -120,10 +120,12 @@ static int start_receive(struct gateway *gw)
 static int start_otlp(struct gateway *gw)
 {
     bool enriches = gw->config.otlp.kubernetes_attributes;
+    if (enriches) {
+        pods_keep_senders(gw->pods);
+        receive_find_senders_with(gw->receive, pods_find_sender, gw->pods);
+    }
     if (!gw->config.otlp.enabled)
         return 0;
-    if (enriches)
-        pods_keep_senders(gw->pods);
     int err = otlp_intake_new(&gw->loop, &gw->config, gw->buffers, gw->stats, enriches ? gw->pods : NULL,
                               &gw->otlp);
     return err < 0 ? tell_failure("otlp", err, NULL) : 0;

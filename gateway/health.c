@@ -24,13 +24,16 @@ void health_set_error(struct health *health, const char *error)
     pthread_mutex_unlock(&health->lock);
 }
 
-bool health_set_away(struct health *health, const char *error, int64_t wait_ms, int64_t now_ns)
+bool health_set_away(struct health *health, const char *error, int64_t wait_ms, int64_t most_ms,
+                     int64_t now_ns)
 {
     bool was_away = health->away;
     health_set_error(health, error);
     if (was_away && now_ns < health->probe_ns) /* an older request of the same outage */
         return false;
     int64_t wait = wait_ms > 0 ? wait_ms : backoff_next(&health->backoff);
+    if (wait_ms <= 0 && wait > most_ms)
+        wait = most_ms;
     health->probe_ns = now_ns + wait * 1000000;
     pthread_mutex_lock(&health->lock);
     health->away = true;

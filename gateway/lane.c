@@ -264,6 +264,20 @@ static int find_gone(struct lane *lane)
     return 0;
 }
 
+void lane_finish(struct lane *lane)
+{
+    set_state(lane, LANE_ANSWERED);
+}
+
+bool lane_may_leave(const struct lane *lane)
+{
+    const uint64_t *counts = lane->settle.counts;
+    uint64_t others = 0;
+    for (int cause = 0; cause < BUFFER_CAUSES; cause++)
+        others += cause != BUFFER_DELIVERED ? counts[cause] : 0;
+    return !lane_keeps_notes(lane) && others == 0 && lane->settle.refused_count == 0;
+}
+
 void lane_settle(struct lane *lane)
 {
     int err = find_gone(lane);
@@ -329,5 +343,5 @@ void lane_start(struct lane *lane)
             post_body(lane);
         return;
     }
-    lane_settle(lane);
+    lane_finish(lane);
 }

@@ -26,6 +26,9 @@
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
     X(LATE_BATCHES, "tributary_gateway_late_batches_total", STATS_COUNTER, 1,                                \
       "Batches that came after later ones of their agent: another gateway had them.", "signal")              \
+    X(ENRICHED_BYTES, "tributary_gateway_otlp_enriched_bytes_total", STATS_COUNTER, 1,                       \
+      "Raw bytes of OTLP that agents could not add their senders' attributes to, and this gateway could.",   \
+      "signal")                                                                                              \
     /* the own OTLP listeners */                                                                             \
     X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
       "signal", "code")                                                                                      \
@@ -58,6 +61,8 @@
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
+      "backend")                                                                                             \
+    X(LAG_BATCHES, "tributary_gateway_backend_lag_batches", STATS_GAUGE, 1, "Batches owed.", "signal",       \
       "backend")                                                                                             \
     X(SETTLE_RATE, "tributary_gateway_backend_settled_bytes_per_second", STATS_GAUGE, 1,                     \
       "Compressed bytes settled, over the last minute.", "signal", "backend")                                \
@@ -95,6 +100,8 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    X(WAL_HELD, "tributary_gateway_buffer_wal_held", STATS_GAUGE, 1,                                         \
+      "1 while the reader keeps a WAL past half of its limit from being written back.", "signal", "reader")  \
     /* the program */                                                                                        \
     X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \

@@ -33,6 +33,7 @@ static void collect_ledger(struct stats *stats, const struct fanout_view *view)
               (int64_t)ledger->accepted - settled - (int64_t)ledger->buffered);
     stats_set(stats_cell(stats, GATEWAY_LAG_SECONDS, signal, view->name), lag_ns);
     stats_set(stats_cell(stats, GATEWAY_LAG_BYTES, signal, view->name), ledger->lag_bytes);
+    stats_set(stats_cell(stats, GATEWAY_LAG_BATCHES, signal, view->name), ledger->lag_rows);
     stats_set(stats_cell(stats, GATEWAY_BACKEND_AWAY, signal, view->name), view->away);
 }
 

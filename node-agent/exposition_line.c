@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "node-agent/exposition_value.h"
-
 enum { LINE_BYTES = 16 * 1024 * 1024, MAX_LABELS = 64 };
 
 int exposition_line_escape(struct buf *out, const char *text, bool quotes)
@@ -53,13 +51,6 @@ static unsigned order_labels(const char *const *labels, const char *last, unsign
 
 /* ---- a line's bytes ---- */
 
-static int put_given(struct buf *out, const char *string)
-{
-    size_t len = strlen(string);
-    int err = buf_append(out, &len, sizeof len);
-    return err == 0 ? buf_append(out, string, len + 1) : err;
-}
-
 static int put_labels(struct buf *out, const char *const *labels, const unsigned *order, unsigned count)
 {
     int err = 0;
@@ -78,116 +69,54 @@ static int put_labels(struct buf *out, const char *const *labels, const unsigned
     return err == 0 && count ? buf_append(out, "}", 1) : err;
 }
 
-/* Everything behind the struct; tells in line where what is, as offsets from there. */
-struct layout {
-    size_t values, text, prefix;
-};
-
+/* The values that the line is sorted by, then its text from *ret_text on. */
 static int put_bytes(struct buf *out, const char *name, const char *const *labels, const unsigned *order,
-                     unsigned count, unsigned keys, struct layout *ret_layout)
+                     unsigned count, unsigned keys, size_t *ret_text)
 {
-    int err = put_given(out, name);
-    for (size_t i = 0; labels && labels[i] && i < 2 * MAX_LABELS && err == 0; i++)
-        err = put_given(out, labels[i]);
-    struct layout layout = {.values = out->len};
+    int err = 0;
     for (unsigned i = 0; i < keys && err == 0; i++)
         err = buf_append(out, labels[2 * order[i] + 1], strlen(labels[2 * order[i] + 1]) + 1);
-    layout.text = out->len;
+    *ret_text = out->len;
     if (err == 0)
         err = buf_append_string(out, name);
-    if (err == 0)
-        err = put_labels(out, labels, order, count);
-    layout.prefix = out->len - layout.text;
-    *ret_layout = layout;
-    return err;
+    return err == 0 ? put_labels(out, labels, order, count) : err;
 }
 
-static int line_of(const struct buf *bytes, const struct layout *layout, struct exposition_line **ret_line)
+static int line_of(const struct buf *bytes, size_t text, struct exposition_line **ret_line)
 {
-    /* behind the prefix: a blank, the value, a newline */
-    struct exposition_line *line = malloc(sizeof *line + bytes->len + EXPOSITION_VALUE_BYTES + 2);
+    struct exposition_line *line = malloc(sizeof *line + bytes->len);
     if (!line)
         return -ENOMEM;
-    memset(line, 0, sizeof *line);
+    *line =
+        (struct exposition_line){.values = line->bytes, .text = line->bytes + text, .len = bytes->len - text};
     memcpy(line->bytes, bytes->ptr, bytes->len);
-    line->given = line->bytes;
-    line->values = line->bytes + layout->values;
-    line->text = line->bytes + layout->text;
-    line->prefix = layout->prefix;
     *ret_line = line;
     return 0;
-}
-
-static void write_value(struct exposition_line *line, double value)
-{
-    char *at = line->text + line->prefix;
-    *at = ' ';
-    size_t len = exposition_value_write(value, at + 1);
-    at[len + 1] = '\n';
-    line->value = value;
-    line->len = line->prefix + len + 2;
 }
 
 int exposition_line_new(const char *name, size_t family_len, enum metric_type type, const char *const *labels,
-                        double value, struct exposition_line **ret_line)
+                        struct exposition_line **ret_line)
 {
-    const char *last = part_label(type);
+    const char *last = part_label(type), *part = name + family_len;
     unsigned order[MAX_LABELS], count = order_labels(labels, last, order);
     unsigned keys = count && last && strcmp(labels[2 * order[count - 1]], last) == 0 ? count - 1 : count;
     struct exposition_line *line = NULL;
-    struct layout layout;
     struct buf bytes;
+    size_t text;
     buf_init(&bytes, LINE_BYTES);
-    int err = put_bytes(&bytes, name, labels, order, count, keys, &layout);
+    int err = put_bytes(&bytes, name, labels, order, count, keys, &text);
     if (err == 0)
-        err = line_of(&bytes, &layout, &line);
+        err = line_of(&bytes, text, &line);
     buf_fini(&bytes);
     if (err < 0)
         return err;
-    line->type = type;
     line->label_count = keys;
-    line->given_count = 1 + 2 * count;
     if (last)
-        line->part = strcmp(name + family_len, "_sum") == 0     ? 1
-                     : strcmp(name + family_len, "_count") == 0 ? 2
-                                                                : 0;
+        line->part = strcmp(part, "_sum") == 0 ? 1 : strcmp(part, "_count") == 0 ? 2 : 0;
     if (keys < count)
         line->bound = strtod(labels[2 * order[count - 1] + 1], NULL);
-    write_value(line, value);
     *ret_line = line;
     return 0;
-}
-
-void exposition_line_set(struct exposition_line *line, double value)
-{
-    if (memcmp(&line->value, &value, sizeof value) != 0)
-        write_value(line, value);
-}
-
-/* ---- comparing ---- */
-
-/* Whether the string is the one that was given there; at moves behind it. */
-static inline bool is_given(const char **at, const char *string)
-{
-    size_t len;
-    memcpy(&len, *at, sizeof len);
-    if (strcmp(*at + sizeof len, string) != 0)
-        return false;
-    *at += sizeof len + len + 1;
-    return true;
-}
-
-bool exposition_line_is(const struct exposition_line *line, const char *name, enum metric_type type,
-                        const char *const *labels)
-{
-    const char *at = line->given;
-    size_t i = 0;
-    if (line->type != type || !is_given(&at, name))
-        return false;
-    for (; i + 1 < line->given_count && labels && labels[i]; i++)
-        if (!is_given(&at, labels[i]))
-            return false;
-    return i + 1 == line->given_count && (!labels || !labels[i] || i == 2 * MAX_LABELS);
 }
 
 int exposition_line_compare(const struct exposition_line *left, const struct exposition_line *right)

@@ -2,142 +2,146 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
+#include "node-agent/constant_memory.h"
+#include "node-agent/exposition_families.h"
 #include "node-agent/exposition_line.h"
+#include "node-agent/exposition_value.h"
 
-enum { HEAD_BYTES = 1024 * 1024, PAGE_BYTES = 64 * 1024 * 1024, FIRST_SLOTS = 256, LOOK_AHEAD = 16 };
+enum { PAGE_BYTES = 64 * 1024 * 1024, LOOK_AHEAD = 16, FIRST_ROOM = 256 };
 
-struct family {
-    char *name; /* owned */
-    size_t name_len, hash;
-    enum metric_type type;
-    struct buf help; /* as it was given, with its NUL */
-    struct buf head; /* the lines HELP and TYPE */
-    uint64_t page;   /* the last one with a line of it */
-    size_t lines;    /* of it in the list */
+/* A page is nearly always the last one with other values: the same samples are put in the same order. So what
+ * a page needs of a sample stands close together, in the order of putting (struct sample) and in the order of
+ * the page (struct place); lines and families are only looked at when samples came or went. */
+struct sample {
+    uint64_t identity; /* of its name, type and labels */
+    uint64_t head;     /* of its help if it is the first of its family, else 0 */
+    double value;
+    size_t place;
+    struct exposition_line *line; /* owned */
+    struct exposition_family *family;
 };
 
-/* The lines of the last page in the order in which they were put, which is that of the next page too, but
- * for what came and what went. */
-struct exposition_writer {
-    struct metric_sink sink;        /* first, so that a sink is a writer */
-    struct exposition_line *lines;  /* owned; a list */
-    struct exposition_line **place; /* in it: where the next sample is expected */
-    size_t kept, bytes;             /* lines in the list, about their memory */
-    size_t put;                     /* of them on this page */
-    uint64_t page;
-    struct exposition_line **sorted; /* owned; the list, in the order of the page */
-    size_t sorted_room;
-    bool changed;             /* sorted is not the list any more */
-    struct family **families; /* owned */
+struct sample_list {
+    struct sample *items; /* owned */
     size_t count, room;
-    struct family **slots; /* owned; hash table of them */
-    size_t slot_count;
+};
+
+struct place {
+    size_t fixed; /* how many bytes of the page's fixed text stand before the value */
+    size_t len;
+    char value[EXPOSITION_VALUE_BYTES + 2]; /* a blank, the value, a newline */
+};
+
+struct exposition_writer {
+    struct metric_sink sink; /* first, so that a sink is a writer */
+    struct constant_memory constants;
+    uint64_t seed, page;
+    struct sample_list last; /* the last page's samples */
+    size_t at;               /* in last: where the next one is expected; those before are on this page too */
+    bool changed; /* the page is another one: what it has is in now, and last has only what follows at */
+    struct sample_list now;
+    struct exposition_families families;
+    struct buf fixed;     /* heads, names and labels in the order of the page */
+    struct place *places; /* owned; last.count, in that order */
+    size_t bytes;         /* of all lines */
     int error;
 };
 
-/* ---- families ---- */
+/* ---- identities ---- */
 
-static size_t hash_of(const char *name, size_t len)
+static uint64_t mix(uint64_t hash, uint64_t word)
 {
-    uint64_t hash = len, word;
-    for (size_t i = 0; i < len; i += sizeof word) {
-        word = 0;
-        memcpy(&word, name + i, len - i < sizeof word ? len - i : sizeof word);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
-    return (size_t)hash;
+    unsigned __int128 product = (unsigned __int128)(hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* The slot of the family's name in the hash table: its own, or the free one that it would get. */
-static struct family **slot_of(const struct exposition_writer *writer, const char *name, size_t len,
-                               size_t hash)
+/* A literal is known by its address. */
+static uint64_t mix_string(const struct exposition_writer *writer, uint64_t hash, const char *string)
 {
-    for (size_t at = hash;; at++) {
-        struct family **slot = &writer->slots[at & (writer->slot_count - 1)];
-        const struct family *other = *slot;
-        if (!other || (other->hash == hash && other->name_len == len && memcmp(other->name, name, len) == 0))
-            return slot;
+    uint64_t word;
+    if (constant_memory_has(&writer->constants, string))
+        return mix(hash, (uintptr_t)string);
+    size_t len = strlen(string), i = 0;
+    hash = mix(hash, len);
+    for (; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, string + i, sizeof word);
+        hash = mix(hash, word);
     }
+    word = 0;
+    memcpy(&word, string + i, len - i);
+    return mix(hash, word);
 }
 
-static void fill_slots(struct exposition_writer *writer)
+/* Two samples are the same one when these 64 bits are: with the seed drawn at the start, nobody can make two
+ * that are taken for each other. */
+static uint64_t identity_of(const struct exposition_writer *writer, const char *name, enum metric_type type,
+                            const char *const *labels)
 {
-    memset(writer->slots, 0, writer->slot_count * sizeof(struct family *));
-    for (size_t i = 0; i < writer->count; i++) {
-        struct family *family = writer->families[i];
-        *slot_of(writer, family->name, family->name_len, family->hash) = family;
-    }
+    uint64_t hash = mix_string(writer, mix(writer->seed, type), name);
+    for (; labels && *labels; labels++)
+        hash = mix_string(writer, hash, *labels);
+    return hash;
 }
 
-static int grow(struct exposition_writer *writer)
+static uint64_t head_of(const struct exposition_writer *writer, const char *help)
 {
-    size_t room = writer->room ? 2 * writer->room : FIRST_SLOTS;
-    struct family **families = realloc(writer->families, room * sizeof(struct family *));
-    if (!families)
-        return -ENOMEM;
-    writer->families = families;
-    struct family **slots = calloc(2 * room, sizeof(struct family *));
-    if (!slots)
-        return -ENOMEM;
-    free(writer->slots);
-    writer->slots = slots;
-    writer->slot_count = 2 * room;
-    writer->room = room;
-    fill_slots(writer);
+    return mix_string(writer, writer->seed, help) | 1;
+}
+
+/* ---- a page that is another one ---- */
+
+static int list_add(struct sample_list *list, struct sample sample)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : FIRST_ROOM;
+        struct sample *items = realloc(list->items, room * sizeof *items);
+        if (!items)
+            return -ENOMEM;
+        list->items = items;
+        list->room = room;
+    }
+    list->items[list->count++] = sample;
     return 0;
 }
 
-static void family_free(struct family *family)
+static void drop(struct exposition_writer *writer, const struct sample *sample)
 {
-    free(family->name);
-    buf_fini(&family->help);
-    buf_fini(&family->head);
-    free(family);
+    sample->family->lines--;
+    writer->bytes -= sample->line->len;
+    free(sample->line);
 }
 
-static int family_new(const char *name, size_t len, size_t hash, struct family **ret_family)
+/* What was put so far goes into now. */
+static int begin_change(struct exposition_writer *writer)
 {
-    struct family *family = calloc(1, sizeof *family);
-    if (!family)
-        return -ENOMEM;
-    family->name = strndup(name, len);
-    if (!family->name) {
-        free(family);
-        return -ENOMEM;
+    int err = 0;
+    size_t moved = 0;
+    writer->now.count = 0;
+    for (; moved < writer->at && err == 0; moved++) {
+        err = list_add(&writer->now, writer->last.items[moved]);
+        writer->last.items[moved].family->page = writer->page;
     }
-    family->name_len = len;
-    family->hash = hash;
-    buf_init(&family->help, HEAD_BYTES);
-    buf_init(&family->head, HEAD_BYTES);
-    *ret_family = family;
-    return 0;
-}
-
-/* The head is that of a page's first sample; on most pages it is the last page's. */
-static int put_head(struct family *family, enum metric_type type, const char *help)
-{
-    static const char *const types[] = {[METRIC_COUNTER] = "counter",
-                                        [METRIC_GAUGE] = "gauge",
-                                        [METRIC_UNTYPED] = "untyped",
-                                        [METRIC_SUMMARY] = "summary",
-                                        [METRIC_HISTOGRAM] = "histogram"};
-    if (family->head.len && family->type == type && strcmp((const char *)family->help.ptr, help) == 0)
-        return 0;
-    buf_clear(&family->help);
-    buf_clear(&family->head);
-    family->type = type;
-    int err = buf_append(&family->help, help, strlen(help) + 1);
-    if (err == 0)
-        err = buf_printf(&family->head, "# HELP %s ", family->name);
-    if (err == 0)
-        err = exposition_line_escape(&family->head, help, false);
-    if (err == 0)
-        err = buf_printf(&family->head, "\n# TYPE %s %s\n", family->name, types[type]);
     if (err < 0)
-        buf_clear(&family->head);
-    return err;
+        return err; /* nothing has moved */
+    writer->changed = true;
+    return 0;
+}
+
+/* The sample as the last page had it, if it is not far off; what stands before it there has gone. */
+static bool take_last(struct exposition_writer *writer, uint64_t identity, struct sample *ret_sample)
+{
+    size_t end = writer->at + LOOK_AHEAD < writer->last.count ? writer->at + LOOK_AHEAD : writer->last.count;
+    for (size_t i = writer->at; i < end; i++) {
+        if (writer->last.items[i].identity != identity)
+            continue;
+        while (writer->at < i)
+            drop(writer, &writer->last.items[writer->at++]);
+        *ret_sample = writer->last.items[writer->at++];
+        return true;
+    }
+    return false;
 }
 
 /* How much of a sample's name is its family's: a summary's and a histogram's have parts. */
@@ -153,95 +157,87 @@ static size_t family_length(const char *name, enum metric_type type)
     return len;
 }
 
-static int find_family(struct exposition_writer *writer, const char *name, size_t len,
-                       struct family **ret_family)
+static int make_sample(struct exposition_writer *writer, uint64_t identity, const char *name,
+                       enum metric_type type, const char *const *labels, struct sample *ret_sample)
 {
-    size_t hash = hash_of(name, len);
-    int err = writer->count == writer->room ? grow(writer) : 0;
-    if (err < 0)
-        return err;
-    struct family **slot = slot_of(writer, name, len, hash);
-    if (!*slot) {
-        err = family_new(name, len, hash, slot);
-        if (err < 0)
-            return err;
-        writer->families[writer->count++] = *slot;
-    }
-    *ret_family = *slot;
-    return 0;
-}
-
-/* ---- samples ---- */
-
-/* The sample's line of the last page, if it is not far behind the place; place is there then. */
-static struct exposition_line *find_line(struct exposition_writer *writer, const char *name,
-                                         enum metric_type type, const char *const *labels)
-{
-    struct exposition_line **at = writer->place;
-    for (int i = 0; *at && i < LOOK_AHEAD; i++, at = &(*at)->next)
-        if (exposition_line_is(*at, name, type, labels)) {
-            writer->place = at;
-            return *at;
-        }
-    return NULL;
-}
-
-static size_t size_of(const struct exposition_line *line)
-{
-    return sizeof *line + (size_t)(line->text - line->bytes) + line->len;
-}
-
-/* A new line at the place. */
-static int add_line(struct exposition_writer *writer, const char *name, enum metric_type type,
-                    const char *const *labels, double value, struct exposition_line **ret_line)
-{
-    struct family *family;
-    struct exposition_line *line;
+    struct sample sample = {.identity = identity};
     size_t len = family_length(name, type);
-    int err = find_family(writer, name, len, &family);
+    int err = exposition_families_find(&writer->families, name, len, &sample.family);
     if (err == 0)
-        err = writer->bytes < PAGE_BYTES ? exposition_line_new(name, len, type, labels, value, &line)
+        err = writer->bytes < PAGE_BYTES ? exposition_line_new(name, len, type, labels, &sample.line)
                                          : -EMSGSIZE;
     if (err < 0)
         return err;
-    line->family = family;
-    family->lines++;
-    line->next = *writer->place;
-    *writer->place = line;
-    writer->kept++;
-    writer->bytes += size_of(line);
-    writer->changed = true;
-    *ret_line = line;
+    sample.family->lines++;
+    writer->bytes += sample.line->len;
+    *ret_sample = sample;
     return 0;
 }
 
-static int put_sample(struct exposition_writer *writer, const char *name, enum metric_type type,
-                      const char *help, const char *const *labels, double value)
+/* Of a page's samples of a family the first one's type and help are the family's. */
+static int describe(struct exposition_writer *writer, struct sample *sample, enum metric_type type,
+                    const char *help)
 {
-    struct exposition_line *line = find_line(writer, name, type, labels);
-    int err = 0;
-    if (line)
-        exposition_line_set(line, value);
-    else
-        err = add_line(writer, name, type, labels, value, &line);
+    sample->head = 0;
+    if (sample->family->page == writer->page)
+        return 0;
+    sample->family->page = writer->page;
+    sample->head = head_of(writer, help);
+    return exposition_families_describe(sample->family, type, help);
+}
+
+static int put_changed(struct exposition_writer *writer, uint64_t identity, const char *name,
+                       enum metric_type type, const char *help, const char *const *labels, double value)
+{
+    struct sample sample = {0};
+    int err = writer->changed ? 0 : begin_change(writer);
+    if (err == 0 && !take_last(writer, identity, &sample))
+        err = make_sample(writer, identity, name, type, labels, &sample);
     if (err < 0)
         return err;
-    line->page = writer->page;
-    writer->put++;
-    writer->place = &line->next;
-    struct family *family = line->family;
-    if (family->page == writer->page)
-        return 0;
-    family->page = writer->page;
-    return put_head(family, type, help);
+    sample.value = value;
+    err = describe(writer, &sample, type, help);
+    if (err == 0)
+        err = list_add(&writer->now, sample);
+    if (err < 0)
+        drop(writer, &sample);
+    return err;
+}
+
+/* ---- a page like the last one ---- */
+
+static void set_value(struct place *place, double value)
+{
+    size_t len = exposition_value_write(value, place->value + 1);
+    place->value[0] = ' ';
+    place->value[len + 1] = '\n';
+    place->len = len + 2;
+}
+
+static bool is_expected(const struct exposition_writer *writer, const struct sample *sample,
+                        uint64_t identity, const char *help)
+{
+    return sample->identity == identity && (!sample->head || sample->head == head_of(writer, help));
 }
 
 static void put(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
                 const char *const *labels, double value)
 {
     struct exposition_writer *writer = (struct exposition_writer *)sink;
-    if (writer->error == 0)
-        writer->error = put_sample(writer, name, type, help, labels, value);
+    if (writer->error < 0)
+        return;
+    uint64_t identity = identity_of(writer, name, type, labels);
+    if (writer->changed || writer->at == writer->last.count ||
+        !is_expected(writer, &writer->last.items[writer->at], identity, help)) {
+        writer->error = put_changed(writer, identity, name, type, help, labels, value);
+        return;
+    }
+    struct sample *sample = &writer->last.items[writer->at];
+    writer->at++;
+    if (memcmp(&sample->value, &value, sizeof value) == 0)
+        return;
+    sample->value = value;
+    set_value(&writer->places[sample->place], value);
 }
 
 /* ---- the page ---- */
@@ -252,24 +248,37 @@ struct exposition_writer *exposition_writer_new(void)
     if (!writer)
         return NULL;
     writer->sink.sample = put;
-    writer->place = &writer->lines;
+    writer->constants = constant_memory_find();
     writer->page = 1;
+    if (getrandom(&writer->seed, sizeof writer->seed, GRND_NONBLOCK) < 0)
+        writer->seed = (uintptr_t)writer;
+    buf_init(&writer->fixed, 2 * PAGE_BYTES);
     return writer;
+}
+
+/* All samples go; the next page begins anew. */
+static void forget_all(struct exposition_writer *writer)
+{
+    for (size_t i = writer->changed ? writer->at : 0; i < writer->last.count; i++)
+        drop(writer, &writer->last.items[i]);
+    for (size_t i = 0; writer->changed && i < writer->now.count; i++)
+        drop(writer, &writer->now.items[i]);
+    writer->last.count = writer->now.count = 0;
+    writer->changed = false;
+    buf_clear(&writer->fixed);
+    exposition_families_forget_unused(&writer->families);
 }
 
 void exposition_writer_free(struct exposition_writer *writer)
 {
     if (!writer)
         return;
-    for (struct exposition_line *line = writer->lines, *next; line; line = next) {
-        next = line->next;
-        free(line);
-    }
-    for (size_t i = 0; i < writer->count; i++)
-        family_free(writer->families[i]);
-    free(writer->families);
-    free(writer->slots);
-    free(writer->sorted);
+    forget_all(writer);
+    exposition_families_fini(&writer->families);
+    free(writer->last.items);
+    free(writer->now.items);
+    free(writer->places);
+    buf_fini(&writer->fixed);
     free(writer);
 }
 
@@ -278,97 +287,96 @@ struct metric_sink *exposition_writer_sink(struct exposition_writer *writer)
     return &writer->sink;
 }
 
-static void forget_unused_families(struct exposition_writer *writer)
+static int compare(const void *a, const void *b)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < writer->count; i++)
-        if (writer->families[i]->lines)
-            writer->families[kept++] = writer->families[i];
-        else
-            family_free(writer->families[i]);
-    writer->count = kept;
-    if (writer->slots)
-        fill_slots(writer);
+    const struct sample *left = *(struct sample *const *)a, *right = *(struct sample *const *)b;
+    return left->family != right->family ? strcmp(left->family->name, right->family->name)
+                                         : exposition_line_compare(left->line, right->line);
 }
 
-/* Lines that were not put on this page go. */
-static void forget_gone_lines(struct exposition_writer *writer)
+/* The samples as the page has them, one behind the other. */
+static int lay_out(struct exposition_writer *writer, struct sample *const *sorted)
 {
-    struct exposition_line **at = &writer->lines;
-    while (*at) {
-        struct exposition_line *line = *at;
-        if (line->page == writer->page) {
-            at = &line->next;
-            continue;
-        }
-        *at = line->next;
-        ((struct family *)line->family)->lines--;
-        writer->kept--;
-        free(line);
-    }
-    forget_unused_families(writer);
-}
-
-static int compare_lines(const void *a, const void *b)
-{
-    const struct exposition_line *left = *(struct exposition_line *const *)a;
-    const struct exposition_line *right = *(struct exposition_line *const *)b;
-    if (left->family != right->family)
-        return strcmp(((const struct family *)left->family)->name,
-                      ((const struct family *)right->family)->name);
-    return exposition_line_compare(left, right);
-}
-
-static int sort(struct exposition_writer *writer)
-{
-    forget_gone_lines(writer);
-    if (writer->sorted_room < writer->kept) {
-        struct exposition_line **sorted = realloc(writer->sorted, 2 * writer->kept * sizeof *sorted);
-        if (!sorted)
-            return -ENOMEM;
-        writer->sorted = sorted;
-        writer->sorted_room = 2 * writer->kept;
-    }
-    size_t count = 0;
-    writer->bytes = 0;
-    for (struct exposition_line *line = writer->lines; line; line = line->next) {
-        line->sequence = count;
-        writer->sorted[count++] = line;
-        writer->bytes += size_of(line);
-    }
-    if (count)
-        qsort(writer->sorted, count, sizeof *writer->sorted, compare_lines);
-    writer->changed = false;
-    return 0;
-}
-
-static int put_lines(const struct exposition_writer *writer, struct buf *out)
-{
-    const struct family *family = NULL;
+    const struct exposition_family *family = NULL;
     int err = 0;
-    for (size_t i = 0; i < writer->kept && err == 0; i++) {
-        const struct exposition_line *line = writer->sorted[i];
-        if (line->family != family) {
-            family = line->family;
-            err = buf_append(out, family->head.ptr, family->head.len);
+    buf_clear(&writer->fixed);
+    for (size_t i = 0; i < writer->last.count && err == 0; i++) {
+        struct sample *sample = sorted[i];
+        size_t begin = writer->fixed.len;
+        if (sample->family != family) {
+            family = sample->family;
+            err = buf_append(&writer->fixed, family->head.ptr, family->head.len);
         }
         if (err == 0)
-            err = buf_append(out, line->text, line->len);
+            err = buf_append(&writer->fixed, sample->line->text, sample->line->len);
+        sample->place = i;
+        writer->places[i].fixed = writer->fixed.len - begin;
+        set_value(&writer->places[i], sample->value);
     }
     return err;
+}
+
+/* The page is another one than the last: what it has becomes last. */
+static int settle(struct exposition_writer *writer)
+{
+    struct sample_list before = writer->last;
+    while (writer->at < before.count)
+        drop(writer, &before.items[writer->at++]);
+    writer->last = writer->now;
+    writer->now = before;
+    writer->now.count = 0;
+    writer->changed = false;
+    exposition_families_forget_unused(&writer->families);
+    size_t count = writer->last.count;
+    struct place *places = realloc(writer->places, (count + 1) * sizeof *places);
+    struct sample **sorted = calloc(count + 1, sizeof *sorted);
+    writer->places = places ? places : writer->places;
+    int err = places && sorted ? 0 : -ENOMEM;
+    for (size_t i = 0; i < count && err == 0; i++) {
+        sorted[i] = &writer->last.items[i];
+        sorted[i]->line->sequence = i;
+    }
+    if (err == 0) {
+        qsort(sorted, count, sizeof *sorted, compare);
+        err = lay_out(writer, sorted);
+    }
+    free(sorted);
+    return err;
+}
+
+static int put_page(const struct exposition_writer *writer, struct buf *out)
+{
+    size_t len = writer->fixed.len;
+    for (size_t i = 0; i < writer->last.count; i++)
+        len += writer->places[i].len;
+    int err = buf_reserve(out, len);
+    if (err < 0)
+        return err;
+    uint8_t *to = out->ptr + out->len;
+    const uint8_t *from = writer->fixed.ptr;
+    for (size_t i = 0; i < writer->last.count; i++) {
+        const struct place *place = &writer->places[i];
+        memcpy(to, from, place->fixed);
+        memcpy(to + place->fixed, place->value, place->len);
+        from += place->fixed;
+        to += place->fixed + place->len;
+    }
+    out->len += len;
+    return 0;
 }
 
 int exposition_writer_finish(struct exposition_writer *writer, struct buf *out)
 {
     int err = writer->error;
-    if (err == 0 && (writer->changed || writer->put != writer->kept))
-        err = sort(writer);
-    if (err == 0)
-        err = put_lines(writer, out);
+    if (err == 0 && !writer->changed && writer->at < writer->last.count)
+        err = begin_change(writer);
+    if (err == 0 && writer->changed)
+        err = settle(writer);
+    if (err < 0)
+        forget_all(writer);
     else
-        writer->changed = true;
-    writer->place = &writer->lines;
-    writer->put = 0;
+        err = put_page(writer, out);
+    writer->at = 0;
     writer->page++;
     writer->error = 0;
     return err;

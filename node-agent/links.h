@@ -22,12 +22,15 @@ struct link {
     unsigned carrier_changes, carrier_ups, carrier_downs;
     bool has_carrier, has_carrier_counts, has_operstate, has_stats;
     char address[LINK_ADDRESS_BYTES], broadcast[LINK_ADDRESS_BYTES]; /* as "02:fc:00"; "" without */
-    char *alias;                                                     /* owned by the table; NULL without */
+    char *alias;                                                     /* owned; NULL without */
+    char *other_names; /* owned; each with a NUL, an empty one ends; NULL without */
     struct rtnl_link_stats64 stats;
 };
 
-/* link_parse: what follows the header of an RTM_NEWLINK message; alias is allocated. Pure. 0, -EBADMSG. */
+/* link_parse: what follows the header of an RTM_NEWLINK message; the caller ends it with link_fini. 0,
+ * -EBADMSG. */
 int link_parse(struct bytes content, struct link *ret_link);
+void link_fini(struct link *link);
 
 struct links;
 
@@ -39,5 +42,9 @@ void links_leave(struct links *links); /* NULL is fine */
 /* links_read: the devices now, borrowed until the next call. A dump is made unless there is one, younger than
  * a second, that this reader was not given yet. 0 or a negative errno. */
 int links_read(struct links *links, unsigned reader, const struct link **ret_items, size_t *ret_count);
+
+/* links_epoch: a number that stays the same from dump to dump while the kernel tells of no change of a device
+ * (its counters apart), at most a minute; 0: it cannot tell. */
+uint64_t links_epoch(const struct links *links);
 
 #endif

@@ -21,7 +21,6 @@ enum {
     DEFAULT_PART_WAIT_MS = 60000,
     SWEEP_TICKS = 30, /* seconds between two sweeps of the offsets */
 };
-#define AWAY_NS (600 * INT64_C(1000000000)) /* how long offsets outlive their file */
 
 struct logs {
     const struct agent_config *config;
@@ -146,7 +145,7 @@ static void note_files(struct logs *l, bool sweep)
         }
     }
     if (sweep)
-        offsets_sweep(l->offsets, now_ns, AWAY_NS);
+        offsets_sweep(l->offsets, now_ns, OFFSETS_AWAY_NS);
     stats_set(l->files, (int64_t)files);
     stats_set(l->queued, (int64_t)unread);
 }

@@ -23,7 +23,7 @@ struct mountinfo {
     struct buf remote;                  /* mount points, each with a NUL, where asking may hang */
     struct mount *mounts; /* owned; each one's strings are one allocation that begins with device */
     size_t count, room;
-    bool is_valid;
+    bool is_valid, is_proc;
     int64_t read_at_ns;
 };
 
@@ -284,10 +284,14 @@ static bool is_as_read(const struct mountinfo *info)
 {
     int fd = info->of_init->fd >= 0 ? info->of_init->fd : info->of_self->fd;
     struct pollfd changes = {.fd = fd, .events = POLLPRI};
+    return info->is_valid && info->is_proc && fd >= 0 && clock_mono_ns() - info->read_at_ns < reread_ns &&
+           poll(&changes, 1, 0) == 0;
+}
+
+static bool is_of_proc(const struct procfile *file)
+{
     struct statfs s;
-    if (!info->is_valid || fd < 0 || clock_mono_ns() - info->read_at_ns > reread_ns)
-        return false;
-    return poll(&changes, 1, 0) == 0 && fstatfs(fd, &s) == 0 && s.f_type == PROC_SUPER_MAGIC;
+    return file->fd >= 0 && fstatfs(file->fd, &s) == 0 && s.f_type == PROC_SUPER_MAGIC;
 }
 
 static int read_again(struct mountinfo *info)
@@ -299,6 +303,7 @@ static int read_again(struct mountinfo *info)
         err = procfile_read(info->of_self, &text);
     if (err < 0)
         return err;
+    info->is_proc = is_of_proc(info->of_init->fd >= 0 ? info->of_init : info->of_self);
     info->read_at_ns = now_ns;
     return info->is_valid && bytes_equal(text, buf_bytes(&info->text)) ? 0 : parse(info, text);
 }

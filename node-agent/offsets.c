@@ -274,6 +274,13 @@ static struct offset **longest_away(struct offsets *o)
     return found;
 }
 
+void offsets_age(struct offsets *o, const char *key, int64_t seen_ns)
+{
+    struct offset *at = offsets_find(o, key);
+    if (at && seen_ns < at->seen_ns)
+        at->seen_ns = seen_ns;
+}
+
 void offsets_sweep(struct offsets *o, int64_t now_ns, int64_t away_ns)
 {
     for (size_t i = 0; i < o->slot_count; i++) {

@@ -12,6 +12,8 @@
 
 #include "base/batch.h"
 
+#define OFFSETS_AWAY_NS (600 * INT64_C(1000000000)) /* how long an entry outlives its file */
+#define OFFSETS_GONE_NS (60 * INT64_C(1000000000))  /* the same where it was surely deleted */
 enum {
     OFFSETS_MAX_MARKS = 1024,
     OFFSETS_MAX_CLAIMS = 65536,
@@ -65,6 +67,9 @@ bool offsets_is_lost(const struct offsets *offsets, const char *buffer_id, bool 
 
 /* offsets_forget_marks: drops every checkpoint; what they claimed will be claimed again. */
 void offsets_forget_marks(struct offsets *offsets);
+
+/* offsets_age: the file of key was last there at seen_ns, and not since. */
+void offsets_age(struct offsets *offsets, const char *key, int64_t seen_ns);
 
 /* offsets_sweep: drops entries whose file has been away for away_ns and that are delivered, and the longest
  * away past OFFSETS_MAX_FILES. */

@@ -84,9 +84,16 @@ void offsets_store_hurry(struct offsets_store *s)
     s->changed = s->hurry = true;
 }
 
+/* What the last save cost the disk; before there was one, the least that a save can cost. */
+static uint64_t cost(const struct offsets_store *s)
+{
+    uint64_t pages = (s->last_size + OFFSETS_STORE_PAGE - 1) / OFFSETS_STORE_PAGE;
+    return (pages ? pages : 1) * OFFSETS_STORE_PAGE + OFFSETS_STORE_META;
+}
+
 static bool is_due(const struct offsets_store *s, int64_t now_ns)
 {
-    return s->changed && (s->hurry || s->noted_bytes >= OFFSETS_STORE_RATIO * s->last_size ||
+    return s->changed && (s->hurry || s->noted_bytes >= OFFSETS_STORE_RATIO * cost(s) ||
                           now_ns - s->last_ns >= OFFSETS_STORE_MOST_MS * INT64_C(1000000));
 }
 

@@ -1,8 +1,9 @@
 /* offsets_store.h - saves the offsets while the agent runs: rarely, in the background, as a whole.
  *
  * Losing the newest offsets costs nothing while their gateway lives (it answers resume with what it
- * committed), so a save waits until log bytes three thousand times its size were committed, but not longer
- * than OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. The file is written on libuv's
+ * committed), so a save waits until log bytes three thousand times its cost were committed, but not longer
+ * than OFFSETS_STORE_MOST_MS; a change of buffer is saved at the next tick. A save costs the disk the pages
+ * of its text and some of the file system's own. The file is written on libuv's
  * threads; one save at a time. Loop thread only.
  */
 #ifndef NODE_AGENT_OFFSETS_STORE_H
@@ -12,7 +13,12 @@
 
 #include "node-agent/offsets_file.h"
 
-enum { OFFSETS_STORE_MOST_MS = 30 * 1000, OFFSETS_STORE_RATIO = 3000 };
+enum {
+    OFFSETS_STORE_MOST_MS = 300 * 1000,
+    OFFSETS_STORE_RATIO = 3000,
+    OFFSETS_STORE_PAGE = 4096,                   /* of the page cache, by which the kernel counts */
+    OFFSETS_STORE_META = 2 * OFFSETS_STORE_PAGE, /* a new file's inode and folder entry: ext4, measured */
+};
 
 struct offsets_store;
 

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536, ENTRIES_BYTES = 8192 };
@@ -171,6 +174,16 @@ int sysfs_list(struct sysfs_names *ret_names, const char *format, ...)
         qsort(names.items, names.count, sizeof *names.items, compare_names);
     *ret_names = names;
     return 0;
+}
+
+int sysfs_folders(const char *format, ...)
+{
+    MAKE_PATH(path, format);
+    struct stat st;
+    struct statfs s;
+    bool known =
+        stat(path, &st) == 0 && S_ISDIR(st.st_mode) && statfs(path, &s) == 0 && s.f_type == SYSFS_MAGIC;
+    return known ? (int)st.st_nlink - 2 : -1;
 }
 
 bool sysfs_exists(const char *format, ...)

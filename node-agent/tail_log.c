@@ -242,7 +242,19 @@ static bool is_over(struct tail_file *file, const struct offsets *offsets, int64
     return tail_file_is_committed(file, offsets);
 }
 
-void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns)
+/* A file that left the folder while others of its log are there was deleted, and is not only out of sight. */
+static void age_offsets(const struct tail_log *log, const struct tail_file *gone, struct offsets *offsets,
+                        int64_t now_ns)
+{
+    char storage[TAIL_KEY_LEN];
+    bool has_others = false;
+    for (const struct tail_file *f = log->files; f; f = f->next)
+        has_others |= f != gone && f->linked;
+    for (int s = -1; has_others && gone->identity && s < CRI_STREAMS; s++)
+        offsets_age(offsets, tail_file_key(gone, s, storage), now_ns - OFFSETS_AWAY_NS + OFFSETS_GONE_NS);
+}
+
+void tail_log_tidy(struct tail_log *log, struct offsets *offsets, int64_t now_ns, int64_t linger_ns)
 {
     for (struct tail_file **link = &log->files; *link;) {
         struct tail_file *f = *link;
@@ -252,6 +264,7 @@ void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t 
             link = &f->next;
             continue;
         }
+        age_offsets(log, f, offsets, now_ns);
         *link = f->next;
         tail_file_free(f);
     }

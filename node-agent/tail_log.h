@@ -104,7 +104,7 @@ void tail_log_reset(struct tail_log *log, const struct offsets *offsets);
 
 /* tail_log_tidy: closes files of which nothing more will come (not live, read, committed, unchanged since
  * linger_ns), and drops those that are also gone. */
-void tail_log_tidy(struct tail_log *log, const struct offsets *offsets, int64_t now_ns, int64_t linger_ns);
+void tail_log_tidy(struct tail_log *log, struct offsets *offsets, int64_t now_ns, int64_t linger_ns);
 
 /* tail_log_unread: bytes not read yet, after taking the files' sizes. */
 uint64_t tail_log_unread(struct tail_log *log, int64_t now_ns);

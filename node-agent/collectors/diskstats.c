@@ -12,6 +12,7 @@
 #include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
+#include "node-agent/text_memory.h"
 
 enum { NUMBERS = 17, LEAST_NUMBERS = 11 };
 static const double seconds = 1.0 / 1000.0, sectors = 512.0;
@@ -56,6 +57,7 @@ struct disk_state {
     struct disk_facts_table *facts; /* owned */
     struct pattern_filter devices;
     struct procfile *diskstats; /* owned */
+    struct text_memory wanted;  /* by line: whether devices passes its name */
 };
 
 static void stop(void *ctx)
@@ -66,6 +68,7 @@ static void stop(void *ctx)
     procfile_free(state->diskstats);
     pattern_filter_fini(&state->devices);
     disk_facts_free(state->facts);
+    text_memory_fini(&state->wanted);
     free(state);
 }
 
@@ -190,14 +193,24 @@ static void emit_numbers(struct metric_sink *sink, const char *device, const uin
                      (double)values[i] * numbers[i].scale);
 }
 
-static int update_device(struct disk_state *state, struct bytes line, struct metric_sink *sink)
+static bool is_wanted(struct disk_state *state, size_t at, struct bytes name)
+{
+    int wanted;
+    if (text_memory_get(&state->wanted, at, name, &wanted))
+        return wanted;
+    wanted = pattern_filter_passes(&state->devices, name);
+    text_memory_put(&state->wanted, at, name, wanted);
+    return wanted;
+}
+
+static int update_device(struct disk_state *state, size_t at, struct bytes line, struct metric_sink *sink)
 {
     struct bytes fields[3];
     char major[16], minor[16], device[128];
     for (int i = 0; i < 3; i++)
         if (!text_field(&line, &fields[i]))
             return -EINVAL;
-    if (!pattern_filter_passes(&state->devices, fields[2]))
+    if (!is_wanted(state, at, fields[2]))
         return 0;
     uint64_t counts[NUMBERS];
     int count, err = parse_numbers(line, counts, &count);
@@ -223,8 +236,8 @@ static int update(void *ctx, struct metric_sink *sink)
     struct bytes text, line;
     int err = procfile_read(state->diskstats, &text);
     disk_facts_begin(state->facts);
-    while (err == 0 && text_line(&text, &line))
-        err = update_device(state, line, sink);
+    for (size_t at = 0; err == 0 && text_line(&text, &line); at++)
+        err = update_device(state, at, line, sink);
     return err;
 }
 

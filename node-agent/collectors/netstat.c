@@ -86,6 +86,8 @@ static int start(const struct agent_config *config, void **ret_state)
     state->snmp6 = host_net_file(config, "snmp6");
     int err = state->netstat && state->snmp && state->snmp6 ? 0 : -ENOMEM;
     if (err == 0)
+        state->netstat->one_record = state->snmp->one_record = state->snmp6->one_record = true;
+    if (err == 0)
         err = pattern_new(collector_flag(config, "netstat.fields", default_fields), &state->fields);
     if (err < 0)
         stop(state);

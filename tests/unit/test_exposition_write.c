@@ -107,6 +107,7 @@ static void test_a_page_that_is_too_long_is_refused_and_the_next_is_not(void **s
     put(writer, "a", "h", "second");
     put(writer, "a", "h", "third");
     assert_int_not_equal(exposition_writer_finish(writer, &page), 0);
+    expect_page(writer, "");
     put(writer, "a", "h", "third");
     expect_page(writer, "# HELP a h\n# TYPE a gauge\na{device=\"third\"} 1\n");
     buf_fini(&page);

@@ -142,7 +142,6 @@ static void append_raw(struct world *w, enum batch_format format, struct bytes r
     buf_init(&block, 64 << 20);
     assert_int_equal(snap_compress(raw, &block), 0);
     struct batch *batch = fixture_batch("node", 1, ++w->seq, 0);
-    batch->payload_release(batch->payload_owner);
     uint8_t *bytes = buf_detach(&block, &len);
     batch_take_payload(batch, bytes, len);
     batch->format = format;
