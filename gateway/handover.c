@@ -187,12 +187,14 @@ static void look_for_targets(struct handover *h)
  * made, so the first of all is waited for. */
 static struct target *choose(struct handover *h, const char *origin)
 {
+    char home[BATCH_MAX_ORIGIN + 1]; /* a bulk origin's agent goes where it goes with all of its batches */
+    batch_home(origin, home);
     struct target *best = NULL;
     uint64_t best_weight = 0;
     int64_t now = clock_mono_ns();
     for (size_t i = 0; i < h->target_count; i++) {
         struct target *target = &h->targets[i];
-        uint64_t weight = rendezvous_weight(origin, strstr(target->peer.url, "://") + 3);
+        uint64_t weight = rendezvous_weight(home, strstr(target->peer.url, "://") + 3);
         bool is_usable = target->link && target->avoid_until_ns <= now &&
                          (link_is_up(target->link) || now - h->started_ns < CONNECT_NS);
         if (is_usable && (!best || weight > best_weight)) {

@@ -27,7 +27,7 @@ struct ship {
     const struct agent_config *config; /* borrowed */
     struct stats *stats;               /* borrowed */
     struct boot boot;
-    char origin[BATCH_MAX_ORIGIN + 1];
+    char origin[BATCH_MAX_ORIGIN + 1], bulk_origin[BATCH_MAX_ORIGIN + 1];
     struct peers *peers; /* owned */
     struct routes routes;
     struct route *current; /* in routes; NULL: none is up */
@@ -60,6 +60,21 @@ struct ship {
 const char *ship_origin(const struct ship *ship)
 {
     return ship->origin;
+}
+
+const char *ship_bulk_origin(const struct ship *ship)
+{
+    return ship->bulk_origin;
+}
+
+void ship_use_bulk(struct ship *ship)
+{
+    ship->lanes[TELEMETRY_LOGS].has_bulk = true;
+}
+
+void ship_ask(struct ship *ship, enum telemetry signal)
+{
+    lane_ask(&ship->lanes[signal]);
 }
 
 struct link *ship_link(struct ship *ship)
@@ -409,6 +424,7 @@ static void name_origin(struct ship *ship, enum ship_origin origin)
     len = len < 0 ? 0 : len > max ? max : len;
     if (origin == SHIP_OF_BOOT)
         snprintf(ship->origin + len, sizeof ship->origin - (size_t)len, "/%016" PRIx64, ship->boot.id);
+    batch_name_bulk(ship->origin, ship->bulk_origin);
 }
 
 static int open_peers(struct ship *ship)

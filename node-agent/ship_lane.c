@@ -36,10 +36,18 @@ static void note_trouble(struct lane *lane, const char *what, const char *reason
     snprintf(lane->trouble, sizeof lane->trouble, "%s%s%s", what, reason[0] ? ": " : "", reason);
 }
 
+static void forget_greeting(struct lane *lane)
+{
+    wire_resume_reply_fini(&lane->greeting);
+    lane->greeting = (struct wire_resume_reply){0};
+    lane->has_greeted = false;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct lane *lane = timer->data;
     if (lane->state == SHIP_BACKOFF) {
+        forget_greeting(lane);
         enter(lane, lane->is_resumed ? SHIP_READY : SHIP_HELLO, 0);
         lane_advance(lane);
     } else
@@ -79,16 +87,31 @@ static bool is_own(const struct lane *lane, struct boot boot)
     return boot_compare(boot, ship_boot(lane->ship)) == 0;
 }
 
-/* A gateway is greeted as this boot first, then as the one whose batch is to be sent. */
+static enum lane_side side_of(const struct lane *lane, const struct batch *batch)
+{
+    return lane->has_bulk && !strcmp(batch->origin, ship_bulk_origin(lane->ship)) ? SIDE_BULK : SIDE_OWN;
+}
+
+/* A gateway that drains is asked of the origin that it has said nothing of yet. */
+static enum lane_side next_side(const struct lane *lane)
+{
+    bool is_drained = lane->sides[SIDE_OWN].is_told && !lane->sides[SIDE_BULK].is_told;
+    return lane->has_bulk && (lane->has_greeted || is_drained) ? SIDE_BULK : SIDE_OWN;
+}
+
+/* A gateway is greeted as this boot first, by each origin, then as the boot whose batch is to be sent. */
 static void send_resume(struct lane *lane)
 {
     struct link *link = ship_link(lane->ship);
-    struct boot boot = lane->is_resumed && lane->batch ? lane->batch->boot : ship_boot(lane->ship);
+    bool is_for_batch = lane->is_resumed && lane->batch && !is_own(lane, lane->batch->boot);
+    enum lane_side side = is_for_batch ? SIDE_OWN : next_side(lane);
+    struct boot boot = is_for_batch ? lane->batch->boot : ship_boot(lane->ship);
     struct wire_resume resume = {.boot = boot, .signal = lane->signal};
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
+    snprintf(resume.origin, sizeof resume.origin, "%s",
+             side == SIDE_BULK ? ship_bulk_origin(lane->ship) : ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);
@@ -96,6 +119,7 @@ static void send_resume(struct lane *lane)
         return;
     lane->is_asking = true;
     lane->asked = boot;
+    lane->asked_side = side;
     enter(lane, SHIP_HELLO, deadline_ms(lane));
 }
 
@@ -114,7 +138,7 @@ static bool seal(struct lane *lane)
         return true;
     lane->batch->signal = lane->signal;
     lane->batch->boot = ship_boot(lane->ship);
-    lane->batch->seq = ++lane->seq;
+    lane->batch->seq = ++lane->sides[side_of(lane, lane->batch)].seq;
     stats_add(lane->cells.sealed_batches, 1);
     stats_add(lane->cells.sealed_records, (int64_t)lane->batch->records);
     return true;
@@ -126,13 +150,14 @@ static void send_batch(struct lane *lane)
     struct buf head;
     if (!link || !link_can_take(link, (int)lane->signal))
         return;
-    if (boot_compare(lane->batch->boot, lane->admitted) != 0) {
+    const struct side *side = &lane->sides[side_of(lane, lane->batch)];
+    if (boot_compare(lane->batch->boot, side->admitted) != 0) {
         enter(lane, SHIP_HELLO, 0);
         send_resume(lane);
         return;
     }
     lane->batch->sent_at_ns = clock_wall_ns();
-    lane->batch->acknowledged_seq = is_own(lane, lane->batch->boot) ? lane->acknowledged_seq : 0;
+    lane->batch->acknowledged_seq = is_own(lane, lane->batch->boot) ? side->acknowledged_seq : 0;
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_batch_head(lane->batch, &head);
     if (!request(lane, err, &head, lane->batch->payload))
@@ -177,11 +202,30 @@ void lane_advance(struct lane *lane)
 
 /* ---- answers */
 
-static void take_draining(struct lane *lane, const char *next_buffer_id)
+/* Where the rows of all origins went: "" none were held, "several" not to one buffer. */
+static const char *join_next(const struct lane *lane)
 {
+    const char *own = lane->sides[SIDE_OWN].next_buffer_id, *bulk = lane->sides[SIDE_BULK].next_buffer_id;
+    if (!lane->has_bulk || !bulk[0])
+        return own;
+    return !own[0] || !strcmp(own, bulk) ? bulk : "several";
+}
+
+static void take_draining(struct lane *lane, enum lane_side side, const char *next_buffer_id)
+{
+    lane->sides[side].is_told = true;
+    snprintf(lane->sides[side].next_buffer_id, sizeof lane->sides[side].next_buffer_id, "%s", next_buffer_id);
+    if (lane->has_bulk && !lane->sides[!side].is_told) {
+        forget_greeting(lane);
+        lane->is_resumed = false;
+        enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+        return;
+    }
+    const char *next = join_next(lane);
     lane->is_draining = true;
-    lane->is_settled = !next_buffer_id[0];
-    snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next_buffer_id);
+    lane->is_settled = !next[0];
+    snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next);
     enter(lane, SHIP_READY, 0);
     ship_lane_drained(lane->ship);
 }
@@ -206,10 +250,8 @@ static bool change_buffer(struct lane *lane, const char *buffer_id)
         lane->is_settled || (lane->next_buffer_id[0] && !strcmp(lane->next_buffer_id, buffer_id));
     if (!is_first && !is_same && !was_handed_over)
         forget_undelivered(lane);
-    if (!is_same) {
-        lane->acknowledged_seq = 0;
-        lane->missing = 0;
-    }
+    for (int i = 0; i < 2 && !is_same; i++)
+        lane->sides[i].acknowledged_seq = lane->sides[i].missing = 0;
     snprintf(lane->buffer_id, sizeof lane->buffer_id, "%s", buffer_id);
     lane->next_buffer_id[0] = '\0';
     lane->is_settled = false;
@@ -224,13 +266,8 @@ static void take_admitted(struct lane *lane, const struct wire_resume_reply *rep
     lane_advance(lane);
 }
 
-static void take_resumed(struct lane *lane, const struct wire_resume_reply *reply)
+static void take_greeted(struct lane *lane, const struct wire_resume_reply *reply)
 {
-    lane->admitted = lane->asked;
-    if (!is_own(lane, lane->asked)) {
-        take_admitted(lane, reply);
-        return;
-    }
     bool was_handed_over = change_buffer(lane, reply->buffer_id);
     stats_add(lane->cells.resumes, 1);
     if (!was_handed_over) /* the former buffer's batches are not counted by this one's number */
@@ -242,20 +279,51 @@ static void take_resumed(struct lane *lane, const struct wire_resume_reply *repl
     ship_saw_assignment(lane->ship, reply->assignment_version, true);
     if (ship_is_going_back(lane->ship) && !lane->batch) {
         lane->is_probed = true;
-        lane->holds = reply->holds_undelivered;
+        lane->holds = reply->holds_undelivered || (reply->bulk && reply->bulk->holds_undelivered);
         ship_lane_probed(lane->ship);
     }
     lane_advance(lane);
 }
 
-static void take_resume_reply(struct lane *lane, const struct wire_resume_reply *reply)
+/* The own origin's answer waits for the bulk's, so that the source hears of both at once. */
+static void take_resumed(struct lane *lane, struct wire_resume_reply *reply)
+{
+    lane->sides[lane->asked_side].admitted = lane->asked;
+    lane->sides[SIDE_OWN].is_told = lane->sides[SIDE_BULK].is_told = false;
+    if (!is_own(lane, lane->asked)) {
+        take_admitted(lane, reply);
+    } else if (!lane->has_bulk) {
+        take_greeted(lane, reply);
+    } else if (lane->asked_side == SIDE_OWN) {
+        forget_greeting(lane);
+        lane->greeting = *reply;
+        lane->has_greeted = true;
+        reply->ends = NULL;
+        reply->end_count = 0;
+        enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+    } else if (!lane->has_greeted || strcmp(lane->greeting.buffer_id, reply->buffer_id) != 0) {
+        forget_greeting(lane);
+        enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+    } else {
+        struct wire_resume_reply greeting = lane->greeting;
+        lane->greeting = (struct wire_resume_reply){0};
+        lane->has_greeted = false;
+        greeting.bulk = reply;
+        take_greeted(lane, &greeting);
+        wire_resume_reply_fini(&greeting);
+    }
+}
+
+static void take_resume_reply(struct lane *lane, struct wire_resume_reply *reply)
 {
     switch (reply->answer) {
     case WIRE_COMMITTED:
         take_resumed(lane, reply);
         return;
     case WIRE_DRAINING:
-        take_draining(lane, reply->next_buffer_id);
+        take_draining(lane, lane->asked_side, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
         note_trouble(lane, "the gateway is busy", reply->reason);
@@ -277,10 +345,13 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
 /* What the buffer knows by this boot's numbers. */
 static void take_standing(struct lane *lane, const struct batch *batch, const struct wire_reply *reply)
 {
-    if (reply->missing_seqs > lane->missing)
-        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - lane->missing));
-    lane->missing = reply->missing_seqs;
-    lane->acknowledged_seq = batch->seq;
+    struct side *side = &lane->sides[side_of(lane, batch)];
+    if (reply->missing_seqs > side->missing)
+        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - side->missing));
+    side->missing = reply->missing_seqs;
+    side->acknowledged_seq = batch->seq;
+    if (side != &lane->sides[SIDE_OWN]) /* nothing unique is in it */
+        return;
     undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
     undelivered_settle(&lane->undelivered, reply->delivered_seq);
 }
@@ -346,7 +417,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_refused(lane, reply);
         return;
     case WIRE_DRAINING:
-        take_draining(lane, reply->next_buffer_id);
+        take_draining(lane, side_of(lane, lane->batch), reply->next_buffer_id);
         return;
     case WIRE_RESUME_FIRST:
         lane->is_resumed = false;
@@ -421,8 +492,20 @@ bool lane_is_used(const struct lane *lane)
     return lane->source.seal != NULL;
 }
 
+void lane_ask(struct lane *lane)
+{
+    if (lane->state != SHIP_READY || lane->batch || lane->is_draining || !lane->is_resumed)
+        return;
+    forget_greeting(lane);
+    enter(lane, SHIP_HELLO, 0);
+    send_resume(lane);
+}
+
 void lane_reset(struct lane *lane)
 {
+    forget_greeting(lane);
+    for (int i = 0; i < 2; i++)
+        lane->sides[i].is_told = false;
     lane->is_asking = lane->is_resumed = lane->is_draining = lane->is_probed = false;
     if (lane->state != SHIP_DRAINED)
         enter(lane, SHIP_HELLO, 0);
@@ -457,5 +540,6 @@ int lane_init(struct lane *lane, struct ship *ship, enum telemetry signal, const
 
 void lane_fini(struct lane *lane)
 {
+    forget_greeting(lane);
     free_batch(lane);
 }

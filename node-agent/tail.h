@@ -3,9 +3,10 @@
  * Walks ROOT/POD/CONTAINER/N.log at start and every rescan_ms, and whenever inotify reports a change of a
  * folder. Writes are collected: after a report inotify is not read again for TAIL_PAUSE_MS, and of a folder
  * that is written to all the time no writes are reported: its files are looked at every TAIL_PAUSE_MS
- * instead. So the work is per batch of writes and not per write; an overflow of its queue is a rescan. Files are followed by inode,
- * so a renamed one stays what it is; a descriptor is held until everything read is committed. Past max_files
- * descriptors further files wait for others to be closed, and are counted. Loop thread only.
+ * instead. So the work is per batch of writes and not per write; an overflow of its queue is a rescan. Files
+ * are followed by inode, so a renamed one stays what it is; a descriptor is held until everything read is
+ * committed. Past max_files descriptors further files wait for others to be closed, and are counted. Loop
+ * thread only.
  */
 #ifndef NODE_AGENT_TAIL_H
 #define NODE_AGENT_TAIL_H
