@@ -25,10 +25,13 @@ void batch_free(struct batch *b)
         free(b->sources[i].file);
     for (size_t i = 0; i < b->owed_count; i++)
         free(b->owed[i]);
+    for (size_t i = 0; i < b->refusal_count; i++)
+        batch_refusal_fini(&b->refusals[i]);
     if (b->payload_release)
         b->payload_release(b->payload_owner);
     free(b->sources);
     free(b->owed);
+    free(b->refusals);
     free(b->origin);
     free(b);
 }
@@ -78,6 +81,29 @@ int batch_add_owed(struct batch *b, const char *backend)
     }
     b->owed[b->owed_count++] = copy;
     return 0;
+}
+
+int batch_take_refusal(struct batch *b, struct batch_refusal *refusal)
+{
+    int err = grow(&b->refusals, b->refusal_count, sizeof *b->refusals, BATCH_MAX_REFUSALS);
+    if (err < 0)
+        return err;
+    b->refusals[b->refusal_count++] = *refusal;
+    *refusal = (struct batch_refusal){0};
+    return 0;
+}
+
+void batch_refusal_fini(struct batch_refusal *refusal)
+{
+    free(refusal->words);
+    free(refusal->source);
+    free((void *)(uintptr_t)refusal->payload.ptr);
+    *refusal = (struct batch_refusal){0};
+}
+
+bool batch_is_report(const struct batch *b)
+{
+    return b->records == 0 && b->raw_bytes == 0 && b->refusal_count > 0;
 }
 
 int boot_compare(struct boot a, struct boot b)

@@ -41,6 +41,16 @@ struct batch_source {
 
 enum { BATCH_MAX_ORIGIN = 253, BATCH_MAX_FILE = 512, BATCH_MAX_SOURCES = 4096, BATCH_MAX_OWED = 64 };
 
+/* A record that was refused before anything was sealed of it: told beside a batch, no part of its payload. */
+struct batch_refusal {
+    char *words, *source; /* owned; printable: why, and where it came from */
+    enum batch_format format;
+    uint64_t records;
+    struct bytes payload; /* owned; raw: a message of that format with what is shown of it; may be empty */
+};
+
+enum { BATCH_MAX_REFUSALS = 256, BATCH_MAX_REFUSAL_TEXT = 512, BATCH_MAX_REFUSAL_BYTES = 8192 };
+
 struct batch {
     char *origin; /* owned; the node's name */
     struct boot boot;
@@ -58,6 +68,8 @@ struct batch {
     size_t source_count;
     char **owed; /* owned; of a hand-over: the backends that this row is still owed to */
     size_t owed_count;
+    struct batch_refusal *refusals; /* owned; committed with the batch */
+    size_t refusal_count;
     bool handed_over;
     uint32_t crc;         /* crc32c of payload, made by the agent */
     struct bytes payload; /* a snappy block; memory belongs to payload_owner. Once committed it may have gone:
@@ -85,6 +97,15 @@ int batch_add_owed(struct batch *b, const char *backend);
 void batch_name_bulk(const char *origin, char ret_bulk[BATCH_MAX_ORIGIN + 1]);
 bool batch_is_bulk(const char *origin);
 void batch_home(const char *origin, char ret_home[BATCH_MAX_ORIGIN + 1]);
+
+/* batch_take_refusal: the batch becomes the owner of what the refusal points to. 0, -ENOMEM, -E2BIG; then
+ * nothing moved. batch_refusal_fini: frees that. */
+int batch_take_refusal(struct batch *b, struct batch_refusal *refusal);
+void batch_refusal_fini(struct batch_refusal *refusal);
+
+/* batch_is_report: it has no records of its own, only refusals: it is numbered and committed, but no row
+ * comes of it. */
+bool batch_is_report(const struct batch *b);
 
 /* boot_compare: <0, 0, >0 by start time, then id. */
 int boot_compare(struct boot a, struct boot b);

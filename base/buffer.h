@@ -63,8 +63,10 @@ int buffer_slot(const char *origin);
 enum buffer_outcome {
     BUFFER_COMMITTED, /* durable now */
     BUFFER_REPEATED,  /* its number was committed before; nothing was added */
-    BUFFER_FULL,      /* quota reached; nothing was added */
-    BUFFER_FAILED,    /* I/O error; nothing was added; see buffer_state */
+    BUFFER_LATE,   /* is_in_order, and a higher number of its boot was committed before: its sender has long
+                      had it settled elsewhere; nothing was added */
+    BUFFER_FULL,   /* quota reached; nothing was added */
+    BUFFER_FAILED, /* I/O error; nothing was added; see buffer_state */
 };
 
 /* What the buffer knows of an origin, for the reply. */
@@ -82,8 +84,9 @@ struct buffer_append {
     struct letter letter;     /* posted to reply_to when done */
     struct mailbox *reply_to; /* borrowed */
     struct batch *batch;      /* owned by the append until the letter is opened, then by whoever opens it */
+    bool is_in_order; /* its sender has one batch of a boot in flight and goes on when it is settled */
     enum buffer_outcome outcome;     /* out */
-    int64_t row_id;                  /* out, of BUFFER_COMMITTED */
+    int64_t row_id;                  /* out, of BUFFER_COMMITTED; 0: a batch of refusals alone */
     struct buffer_standing standing; /* out */
 };
 
@@ -136,8 +139,9 @@ struct buffer_refused { /* one record that a backend did not take, kept with its
     int64_t row_id;
     const char *origin;
     enum buffer_cause cause;
-    int status;        /* HTTP status of the answer */
-    const char *words; /* the backend's, cut to 1 KiB */
+    int status;         /* HTTP status of the answer */
+    const char *words;  /* the backend's, cut to 1 KiB */
+    const char *source; /* where it came from, as far as it is known; cut likewise; NULL is "" */
     enum batch_format format;
     uint64_t records;     /* in payload */
     struct bytes payload; /* raw, a message of that format with just these records */
@@ -239,9 +243,19 @@ int buffer_reader_cursors(struct buffer_reader *reader, int64_t ret_cursors[BUFF
  * backend. 0, -ENOENT when there is none, -EIO. Holds no transaction between calls. */
 int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, struct buffer_row *ret_row);
 
+/* buffer_reader_previous: the last row of row's origin before it, kept for whatever reason, with times later
+ * than later_ns, among the `most` rows of its slot before it. ret_row may be row. 0, -ENOENT, -EIO. */
+int buffer_reader_previous(struct buffer_reader *reader, const struct buffer_row *row, int64_t later_ns,
+                           int most, struct buffer_row *ret_row);
+
 /* buffer_reader_payload: appends the row's payload (compressed). 0, -ENOENT, -EBADMSG when its crc32c is
  * wrong (the row is damaged; the caller settles it as BUFFER_DROPPED and says so), errors of buf_append. */
 int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct buf *out);
+
+/* buffer_reader_sources: appends which runs of files the row holds: a line "FILE BEGIN END" each, in the
+ * order in which the agent named them (BATCH_MAX_SOURCES, at most 64 KiB of them). Nothing for a row without
+ * any. 0, -ENOENT, -EIO, errors of buf_append. */
+int buffer_reader_sources(struct buffer_reader *reader, int64_t row_id, struct buf *out);
 
 /* buffer_reader_postings: calls each(ctx, key, note) for what the backend had under way when the program
  * ended. */
@@ -251,14 +265,14 @@ int buffer_reader_postings(struct buffer_reader *reader,
 /* A kept refused record. */
 struct buffer_refusal {
     int64_t id, row_id, at_ns;
-    char backend[64], origin[BATCH_MAX_ORIGIN + 1], words[1024 + 1];
+    char backend[64], origin[BATCH_MAX_ORIGIN + 1], words[1024 + 1], source[1024 + 1];
     enum buffer_cause cause;
     int status;
     enum batch_format format;
     uint64_t records;
 };
 struct buffer_refusal_filter {
-    const char *backend, *origin; /* NULL: any; borrowed */
+    const char *backend, *origin; /* NULL: any; borrowed. "agent": what agents refused themselves */
     int cause;                    /* -1: any */
     int64_t id;                   /* 0: any */
 };

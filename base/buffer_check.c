@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buffer_missing.h"
 #include "base/buffer_walk.h"
 
 enum { MOST_PAYLOAD = 1 << 30 };
@@ -13,6 +14,7 @@ struct checking {
     void (*say)(void *ctx, const char *line);
     void *ctx;
     struct buffer_check found;
+    struct buffer_seen seen; /* numbers of the rows whose heads can be read */
 };
 
 static void tell(struct checking *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -46,6 +48,18 @@ static void check_structure(struct checking *c, sqlite3 *db)
     sqlite3_finalize(statement);
 }
 
+static void say_missing(void *ctx, const char *line)
+{
+    struct checking *c = ctx;
+    c->say(c->ctx, line);
+}
+
+static void check_numbers(struct checking *c, sqlite3 *db)
+{
+    if (buffer_missing_find(db, &c->seen, say_missing, c, &c->found.missing) < 0)
+        tell(c, "the committed numbers cannot be read whole");
+}
+
 static int check_rows(struct checking *c, struct buffer_walk *walk)
 {
     struct buffer_row row;
@@ -54,6 +68,10 @@ static int check_rows(struct checking *c, struct buffer_walk *walk)
     buf_init(&payload, MOST_PAYLOAD);
     while ((err = buffer_walk_next(walk, &row)) == 0) {
         err = buffer_walk_payload(walk, &row, &payload);
+        if (err == 0 || err == -EBADMSG) { /* a damaged row is named as one */
+            int noted = buffer_seen_add(&c->seen, &row);
+            err = noted < 0 ? noted : err;
+        }
         if (err == -ENOMEM)
             break;
         if (err == 0) {
@@ -84,8 +102,12 @@ int buffer_check_file(const char *path, void (*say)(void *ctx, const char *line)
         tell(&c, "cannot be opened: %s", err == -EUCLEAN ? "it is damaged" : strerror(-err));
         return err;
     }
+    (void)buffer_sql_exec(walk.db, "BEGIN"); /* rows and numbers of one moment */
     check_structure(&c, walk.db);
     err = check_rows(&c, &walk);
+    if (err == 0)
+        check_numbers(&c, walk.db);
+    buffer_seen_fini(&c.seen);
     buffer_walk_close(&walk);
     *ret_check = c.found;
     return err;

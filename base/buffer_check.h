@@ -8,6 +8,7 @@ struct buffer_check {
     uint64_t rows, records; /* that are whole */
     uint64_t damaged;       /* rows whose payload is not what the agent sealed */
     uint64_t unreadable;    /* row ids on pages that cannot be read */
+    uint64_t missing;       /* batches that were committed and are nowhere, by their numbers */
     uint64_t problems;      /* of the file's structure, as SQLite tells them */
 };
 

@@ -23,13 +23,18 @@
     X(CURSORS, "SELECT slot, row FROM cursor WHERE backend = ?1")                                            \
     X(NEXT, "SELECT " COLUMNS "WHERE slot = ?1 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")                 \
     X(NEXT_OF_ANY, "SELECT " COLUMNS "WHERE ?1 < 0 AND id > ?2 AND " OWED "ORDER BY id LIMIT 1")             \
+    X(PREVIOUS,                                                                                              \
+      "SELECT " COLUMNS "WHERE id = (SELECT max(n) FROM (SELECT id AS n, origin AS o, latest AS l FROM "     \
+      "batch WHERE slot = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?5) WHERE o = ?3 AND l > ?4)")               \
     X(CRC, "SELECT crc FROM batch WHERE id = ?1")                                                            \
     X(POSTINGS, "SELECT key, note FROM posting WHERE backend = ?1")                                          \
-    X(REFUSAL,                                                                                               \
-      "SELECT f.id, f.row, f.at, b.name, f.origin, f.words, f.cause, f.status, f.format, f.records FROM "    \
-      "refusal f JOIN backend b ON b.id = f.backend WHERE f.id > ?1 AND (?2 IS NULL OR b.name = ?2) AND "    \
-      "(?3 IS NULL OR f.origin = ?3) AND (?4 < 0 OR f.cause = ?4) AND (?5 = 0 OR f.id = ?5) "                \
-      "ORDER BY f.id LIMIT 1")                                                                               \
+    X(REFUSAL, "SELECT f.id, f.row, f.at, coalesce(b.name, 'agent'), f.origin, f.words, f.cause, f.status, " \
+               "f.format, f.records, "                                                                       \
+               "f.source FROM refusal f LEFT JOIN backend b ON b.id = f.backend WHERE f.id > ?1 AND "        \
+               "(?2 IS NULL OR coalesce(b.name, 'agent') = ?2) AND "                                         \
+               "(?3 IS NULL OR f.origin = ?3) AND (?4 < 0 OR f.cause = ?4) AND (?5 = 0 OR f.id = ?5) "       \
+               "ORDER BY f.id LIMIT 1")                                                                      \
+    X(SOURCES, "SELECT sources FROM batch WHERE id = ?1")                                                    \
     X(REFUSED_PAYLOAD, "SELECT payload FROM refusal WHERE id = ?1")                                          \
     X(LEDGER, "SELECT accepted, delivered, repeated, refused, overtaken, unresolved, dropped, handed_over, " \
               "(SELECT sum(delivered) FROM replay WHERE backend = ?1) FROM backend WHERE id = ?1")           \
@@ -184,6 +189,20 @@ int buffer_reader_next(struct buffer_reader *reader, int slot, int64_t after, st
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
 }
 
+int buffer_reader_previous(struct buffer_reader *reader, const struct buffer_row *row, int64_t later_ns,
+                           int most, struct buffer_row *ret_row)
+{
+    sqlite3_stmt *found =
+        bind(reader, PREVIOUS, "iitii", (int64_t)row->slot, row->id, row->origin, later_ns, (int64_t)most);
+    enter(reader);
+    int got = buffer_sql_row(found);
+    if (got > 0)
+        buffer_sql_head(found, ret_row);
+    sqlite3_reset(found);
+    leave(reader);
+    return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
 /* ---- payloads
  * ----------------------------------------------------------------------------------------------------------
  */
@@ -275,10 +294,24 @@ int buffer_reader_refusal(struct buffer_reader *reader, const struct buffer_refu
         copy_text(s, 3, ret_refusal->backend, sizeof ret_refusal->backend);
         copy_text(s, 4, ret_refusal->origin, sizeof ret_refusal->origin);
         copy_text(s, 5, ret_refusal->words, sizeof ret_refusal->words);
+        copy_text(s, 10, ret_refusal->source, sizeof ret_refusal->source);
     }
     sqlite3_reset(s);
     leave(reader);
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
+int buffer_reader_sources(struct buffer_reader *reader, int64_t row_id, struct buf *out)
+{
+    sqlite3_stmt *s = bind(reader, SOURCES, "i", row_id);
+    enter(reader);
+    int got = buffer_sql_row(s);
+    int err = got < 0 ? io_error(got) : got == 0 ? -ENOENT : 0;
+    if (err == 0)
+        err = buf_append(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    sqlite3_reset(s);
+    leave(reader);
+    return err;
 }
 
 int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, struct buf *out)

@@ -5,9 +5,10 @@
 
 #include "base/buffer_backends.h"
 #include "base/buffer_origins.h"
+#include "base/buffer_refusals.h"
 #include "base/buffer_space.h"
 
-enum { OWED_MAX = BATCH_MAX_OWED * 22 + 2 };
+enum { OWED_MAX = BATCH_MAX_OWED * 22 + 2, SOURCES_MAX = 64 * 1024 };
 
 /* ---- what is settled everywhere */
 
@@ -151,17 +152,35 @@ static const char *owed_text(struct buffer *buffer, const struct batch *batch, c
     return storage;
 }
 
+/* As buffer_reader_sources has them; empty when there are none, or memory is out: they are for people. */
+static void write_sources(const struct batch *batch, struct buf *out)
+{
+    for (size_t i = 0; i < batch->source_count; i++) {
+        const struct batch_source *source = &batch->sources[i];
+        if (buf_printf(out, "%s %llu %llu\n", source->file, (unsigned long long)source->begin,
+                       (unsigned long long)source->end) < 0)
+            break;
+    }
+    if (out->len && buf_append(out, "", 1) < 0)
+        buf_clear(out);
+}
+
 static int insert(struct buffer *buffer, const struct batch *batch, const struct buffer_origin *origin,
                   const char *owed)
 {
+    struct buf sources;
     int64_t id = buffer->next_row;
     bool goes_back = batch->earliest_ns < origin->latest_ns;
+    buf_init(&sources, SOURCES_MAX);
+    write_sources(batch, &sources);
     int err = buffer_sql_run(buffer_store_bind(
-        buffer, ADD_ROW, "iitiiiiiiiiiiiiiit", id, (int64_t)origin->slot, batch->origin,
+        buffer, ADD_ROW, "iitiiiiiiiiiiiiiitt", id, (int64_t)origin->slot, batch->origin,
         (int64_t)batch->boot.id, batch->boot.started_ns, (int64_t)batch->format, (int64_t)batch->seq,
         (int64_t)batch->records, (int64_t)batch->raw_bytes, (int64_t)batch->payload.len,
         (int64_t)batch->largest_stream_bytes, batch->earliest_ns, batch->latest_ns, buffer->now_ns,
-        (int64_t)batch->crc, (int64_t)batch->handed_over, (int64_t)goes_back, owed));
+        (int64_t)batch->crc, (int64_t)batch->handed_over, (int64_t)goes_back, owed,
+        sources.len ? (const char *)sources.ptr : NULL));
+    buf_fini(&sources);
     if (err == 0)
         err = buffer_sql_run(buffer_store_bind(buffer, ADD_PAYLOAD, "ib", id, batch->payload));
     return err;
@@ -188,6 +207,20 @@ static int note_row(struct buffer *buffer, const struct batch *batch, struct buf
     return buffer_rows_pass(buffer, origin->slot);
 }
 
+/* A batch of refusals alone: its number is kept, and they are. */
+static int add_report(struct buffer *buffer, struct buffer_append *append, struct buffer_origin *origin,
+                      struct buffer_boot *boot)
+{
+    int err = boot ? buffer_origins_add_number(buffer, boot, append->batch->seq) : 0;
+    if (err == 0 && origin->undelivered == 0)
+        buffer_origins_deliver(buffer, origin, append->batch->boot, append->batch->seq);
+    if (err == 0)
+        err = buffer_refusals_keep_agents(buffer, append->batch);
+    append->row_id = 0;
+    append->outcome = BUFFER_COMMITTED;
+    return err;
+}
+
 static int add(struct buffer *buffer, struct buffer_append *append, struct buffer_origin *origin,
                struct buffer_boot *boot)
 {
@@ -202,6 +235,8 @@ static int add(struct buffer *buffer, struct buffer_append *append, struct buffe
         err = buffer_origins_move_ends(buffer, origin, batch);
     if (err == 0)
         err = note_row(buffer, batch, origin, owed);
+    if (err == 0)
+        err = buffer_refusals_keep_agents(buffer, batch);
     buffer_space_note_added(buffer, batch->payload.len);
     append->outcome = BUFFER_COMMITTED;
     return err;
@@ -242,6 +277,10 @@ int buffer_rows_append(struct buffer *buffer, struct buffer_append *append)
     err = 0;
     if (boot && buffer_ranges_has(&boot->numbers, batch->seq)) {
         append->outcome = BUFFER_REPEATED;
+    } else if (append->is_in_order && boot && batch->seq < buffer_ranges_highest(&boot->numbers)) {
+        append->outcome = BUFFER_LATE;
+    } else if (batch_is_report(batch)) {
+        err = add_report(buffer, append, origin, boot);
     } else {
         bool has_room;
         err = buffer_space_make_room(buffer, batch->payload.len, &has_room);

@@ -7,12 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer_missing.h"
 #include "base/buffer_rows.h"
 #include "base/buffer_schema.h"
 #include "base/buffer_space.h"
 #include "base/buffer_walk.h"
 
 enum { MOST_PAYLOAD = 1 << 30, GROUP_ROWS = 64, GROUP_BYTES = 16 << 20 };
+enum { LEAST_PAGES = 64 /* all roots of a new file stand before it */, MOST_PAGES = 1 << 27 };
 
 struct salvage {
     struct buffer *buffer; /* borrowed */
@@ -25,6 +27,7 @@ struct salvage {
     size_t backend_count;
     bool knows_backends;
     uint64_t rows, records, damaged, without_room;
+    struct buffer_seen seen, lost; /* numbers of all heads that can be read; of those that do not come over */
     int64_t group_rows, group_bytes;
 };
 
@@ -76,6 +79,30 @@ static void put_32(uint8_t *at, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static uint32_t get_32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* SQLite opens no file that is shorter than its header says, or than its tables' roots are far: what was cut
+ * off becomes empty pages (a hole), so that the rest can be read. */
+static void lengthen(const char *aside)
+{
+    uint8_t page[BUFFER_PAGE_SIZE];
+    struct stat st;
+    int fd = open(aside, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    uint32_t pages = pread(fd, page, sizeof page, 0) == sizeof page && !memcmp(page, "SQLite format 3", 16)
+                         ? get_32(page + 28)
+                         : 0;
+    pages = pages < MOST_PAGES ? pages : 0;
+    pages = pages > LEAST_PAGES ? pages : LEAST_PAGES;
+    if (fstat(fd, &st) == 0 && st.st_size < (off_t)pages * BUFFER_PAGE_SIZE)
+        (void)!ftruncate(fd, (off_t)pages * BUFFER_PAGE_SIZE);
+    close(fd);
 }
 
 /* SQLite's header (sqlite.org/fileformat2.html): size in pages at 28, freelist at 32 and 36. */
@@ -169,9 +196,10 @@ static int bring(struct salvage *s, const struct buffer_row *row)
     s->group_bytes += (int64_t)batch->payload.len;
     err = buffer_rows_append(s->buffer, &append);
     batch_free(batch);
-    if (err == 0 && append.outcome == BUFFER_FULL)
+    if (err == 0 && append.outcome == BUFFER_FULL) {
         s->without_room++;
-    else if (err == 0) {
+        err = buffer_seen_add(&s->lost, row);
+    } else if (err == 0) {
         s->rows++;
         s->records += row->records;
     }
@@ -188,12 +216,14 @@ static int bring_group(struct salvage *s)
         end = buffer_walk_next(&s->walk, &row);
         if (end < 0)
             break;
-        err = buffer_walk_payload(&s->walk, &row, &s->payload);
+        err = buffer_seen_add(&s->seen, &row);
+        if (err == 0)
+            err = buffer_walk_payload(&s->walk, &row, &s->payload);
         if (err == 0)
             err = bring(s, &row);
         else if (err == -EBADMSG) {
             s->damaged++;
-            err = 0;
+            err = buffer_seen_add(&s->lost, &row);
         }
     }
     if (err == 0)
@@ -203,6 +233,31 @@ static int bring_group(struct salvage *s)
     return err < 0 ? err : end;
 }
 
+/* ---- what is missing */
+
+struct telling {
+    const char *aside;
+    struct buf *errors;
+};
+
+static void say_missing(void *ctx, const char *line)
+{
+    const struct telling *t = ctx;
+    buf_printf(t->errors, "%s: %s\n", t->aside, line);
+}
+
+static void tell_missing(struct salvage *s, const char *aside, struct buf *errors)
+{
+    struct telling telling = {aside, errors};
+    uint64_t count;
+    buffer_seen_say(&s->lost, say_missing, &telling);
+    if (buffer_missing_find(s->walk.db, &s->seen, say_missing, &telling, &count) < 0)
+        buf_printf(errors,
+                   "%s: the committed numbers cannot be read whole: what of them is missing is told when the "
+                   "agents speak again\n",
+                   aside);
+}
+
 int buffer_salvage(struct buffer *buffer, const char *aside, struct buf *errors)
 {
     struct salvage *s = calloc(1, sizeof *s);
@@ -210,6 +265,7 @@ int buffer_salvage(struct buffer *buffer, const char *aside, struct buf *errors)
         return -ENOMEM;
     s->buffer = buffer;
     buf_init(&s->payload, MOST_PAYLOAD);
+    lengthen(aside);
     int err = buffer_walk_open(&s->walk, aside);
     if (err == -EUCLEAN && replace_first_page(aside) == 0)
         err = buffer_walk_open(&s->walk, aside);
@@ -226,11 +282,14 @@ int buffer_salvage(struct buffer *buffer, const char *aside, struct buf *errors)
                    (unsigned long long)s->damaged, (unsigned long long)s->walk.unreadable,
                    (long long)s->walk.first_unreadable, (long long)s->walk.last_unreadable,
                    (unsigned long long)s->without_room);
+        tell_missing(s, aside, errors);
         buffer_walk_close(&s->walk);
         err = err == -ENOENT ? 0 : err;
     }
     bool is_unreadable = err == -EUCLEAN || err == -EIO || err == -EACCES;
     buf_fini(&s->payload);
+    buffer_seen_fini(&s->seen);
+    buffer_seen_fini(&s->lost);
     free(s);
     return is_unreadable ? 0 : err;
 }

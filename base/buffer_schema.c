@@ -23,7 +23,8 @@ static const char pragmas[] =
     "PRAGMA temp_store=MEMORY;"
     "PRAGMA foreign_keys=OFF;";
 
-/* Heads and payloads are apart so that heads are read densely: 100 rows a page, not one or two. owed: NULL is
+/* sources: a line "FILE BEGIN END" for each run of a file that the batch holds; NULL: none.
+ * Heads and payloads are apart so that heads are read densely: 100 rows a page, not one or two. owed: NULL is
  * every backend, else backend ids as ",1,5,"; "," is nobody (handed over). Times are nanoseconds since 1970.
  */
 static const char tables[] =
@@ -34,7 +35,7 @@ static const char tables[] =
     " raw_bytes INTEGER NOT NULL, payload_bytes INTEGER NOT NULL, largest_stream_bytes INTEGER NOT NULL,"
     " earliest INTEGER NOT NULL, latest INTEGER NOT NULL, committed_at INTEGER NOT NULL, crc INTEGER NOT "
     "NULL,"
-    " handed_over INTEGER NOT NULL, goes_back INTEGER NOT NULL, owed TEXT);"
+    " handed_over INTEGER NOT NULL, goes_back INTEGER NOT NULL, owed TEXT, sources TEXT);"
     "CREATE INDEX batch_by_slot ON batch(slot, id, records, payload_bytes, committed_at, owed);"
     "CREATE TABLE payload(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
     "CREATE TABLE origin(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, latest INTEGER NOT NULL,"
@@ -58,7 +59,7 @@ static const char tables[] =
     "CREATE TABLE refusal(id INTEGER PRIMARY KEY, backend INTEGER NOT NULL, row INTEGER NOT NULL,"
     " origin TEXT NOT NULL, cause INTEGER NOT NULL, status INTEGER NOT NULL, words TEXT NOT NULL,"
     " format INTEGER NOT NULL, records INTEGER NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL,"
-    " payload BLOB NOT NULL);"
+    " payload BLOB NOT NULL, source TEXT NOT NULL DEFAULT '');"
     "CREATE TABLE milestone(slot INTEGER NOT NULL, row INTEGER NOT NULL, at INTEGER NOT NULL,"
     " PRIMARY KEY(slot, row)) WITHOUT ROWID;";
 
@@ -80,30 +81,36 @@ static const char additions[] =
         "r.committed_at") " AS committed_at"
 #define OWED "(r.owed IS NULL OR instr(r.owed, ',' || b.id || ','))"
 
+#define REFUSED_VIEW                                                                                         \
+    "CREATE VIEW refused AS SELECT f.id, coalesce(b.name, 'agent') AS backend, f.row AS row_id, f.origin,"   \
+    " CASE f.cause WHEN 1 THEN 'repeated' WHEN 2 THEN 'refused' WHEN 3 THEN 'overtaken' WHEN 4 THEN "        \
+    "'unresolved'"                                                                                           \
+    " ELSE 'other' END AS cause, f.status, f.words, f.format, f.records, " ISO(                              \
+        "f.at") " AS at, f.payload,"                                                                         \
+                " f.source FROM refusal f LEFT JOIN backend b ON b.id = f.backend;"
+
+/* Files of this version that were made before refusals and rows had sources. */
+static const char sources[] =
+    "BEGIN IMMEDIATE; ALTER TABLE refusal ADD COLUMN source TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE batch ADD COLUMN sources TEXT; DROP VIEW refused;" REFUSED_VIEW "COMMIT;";
+
 static const char views[] =
     "CREATE VIEW pending AS SELECT b.name AS backend, " HEAD
     " FROM backend b JOIN cursor c ON c.backend = b.id"
     " JOIN batch r ON r.slot = c.slot AND r.id > c.row WHERE b.until IS NULL AND " OWED ";"
     "CREATE VIEW delivered AS SELECT b.name AS backend, " HEAD
     " FROM backend b JOIN cursor c ON c.backend = b.id"
-    " JOIN batch r ON r.slot = c.slot AND r.id <= c.row WHERE " OWED ";"
-    "CREATE VIEW refused AS SELECT f.id, b.name AS backend, f.row AS row_id, f.origin,"
-    " CASE f.cause WHEN 1 THEN 'repeated' WHEN 2 THEN 'refused' WHEN 3 THEN 'overtaken' WHEN 4 THEN "
-    "'unresolved'"
-    " ELSE 'other' END AS cause, f.status, f.words, f.format, f.records, " ISO(
-        "f.at") " AS at, f.payload"
-                " FROM refusal f JOIN backend b ON b.id = f.backend;"
-                "CREATE VIEW cursors AS SELECT b.name AS backend, c.slot, c.row AS row_id, b.until IS NULL "
-                "AS is_configured"
-                " FROM cursor c JOIN backend b ON b.id = c.backend;"
-                "CREATE VIEW origins AS SELECT o.name AS origin, printf('%016x', t.boot_id) AS boot, " ISO(
-                    "t.boot_started") " AS boot_started, t.delivered AS delivered_seq,"
-                                      " (SELECT group_concat(n.first || '-' || n.last) FROM number n WHERE "
-                                      "n.boot = t.id) AS committed_seqs,"
-                                      " (SELECT count(*) FROM file_end e WHERE e.origin = o.id) AS "
-                                      "files, " ISO(
-                                          "o.seen") " AS last_seen"
-                                                    " FROM origin o LEFT JOIN boot t ON t.origin = o.id;";
+    " JOIN batch r ON r.slot = c.slot AND r.id <= c.row WHERE " OWED ";" REFUSED_VIEW
+    "CREATE VIEW cursors AS SELECT b.name AS backend, c.slot, c.row AS row_id, b.until IS NULL "
+    "AS is_configured"
+    " FROM cursor c JOIN backend b ON b.id = c.backend;"
+    "CREATE VIEW origins AS SELECT o.name AS origin, printf('%016x', t.boot_id) AS boot, " ISO(
+        "t.boot_started") " AS boot_started, t.delivered AS delivered_seq,"
+                          " (SELECT group_concat(n.first || '-' || n.last) FROM number n WHERE "
+                          "n.boot = t.id) AS committed_seqs,"
+                          " (SELECT count(*) FROM file_end e WHERE e.origin = o.id) AS "
+                          "files, " ISO("o.seen") " AS last_seen"
+                                                  " FROM origin o LEFT JOIN boot t ON t.origin = o.id;";
 
 /* A random UUID, version 4, variant 1 (RFC 4122). */
 static int draw_id(char ret_id[37])
@@ -215,6 +222,17 @@ static int make_private(const char *path)
     return 0;
 }
 
+/* What this version's first files lacked. */
+static int bring_up(sqlite3 *db)
+{
+    int64_t has_source;
+    int err = buffer_sql_exec(db, additions);
+    if (err == 0)
+        err = get_number(db, "SELECT count(*) FROM pragma_table_info('refusal') WHERE name = 'source'",
+                         &has_source);
+    return err < 0 || has_source ? err : buffer_sql_exec(db, sources);
+}
+
 static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
 {
     sqlite3 *db;
@@ -227,7 +245,7 @@ static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
     if (err == 0)
         err = check(db, ret_version);
     if (err == 0)
-        err = buffer_sql_exec(db, additions);
+        err = bring_up(db);
     if (err < 0) {
         sqlite3_close(db);
         return err;

@@ -9,9 +9,6 @@
  * out of range or a row that was never committed; both before anything changed. */
 int buffer_settle_apply(struct buffer *buffer, const struct buffer_settlement *settlement);
 
-/* buffer_settle_refusal: what became of a kept record. -ENOENT before anything changed. */
-int buffer_settle_refusal(struct buffer *buffer, const struct buffer_refusal_change *change);
-
 /* buffer_settle_replay: how far a replay has come. -ENOENT before anything changed. */
 int buffer_settle_replay(struct buffer *buffer, const struct buffer_replay_note *note);
 

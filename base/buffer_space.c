@@ -268,11 +268,24 @@ static int tidy_rows(struct buffer *buffer, bool *ret_has_more)
     return err;
 }
 
-static int shrink(struct buffer *buffer)
+static bool is_nearly_empty(const struct buffer *buffer)
 {
-    bool is_nearly_empty = buffer->pages * BUFFER_PAGE_SIZE > SHRINK_FLOOR &&
-                           buffer->pages - buffer->free_pages < buffer->pages / NEARLY_EMPTY;
-    return is_nearly_empty ? buffer_sql_run(buffer_store_bind(buffer, VACUUM, "")) : 0;
+    return buffer->pages * BUFFER_PAGE_SIZE > SHRINK_FLOOR &&
+           buffer->pages - buffer->free_pages < buffer->pages / NEARLY_EMPTY;
+}
+
+/* A step of it. What was given up in the WAL is cut off the file by a checkpoint that gets to the WAL's end,
+ * which nothing else would ask for when there is no traffic. */
+static int shrink(struct buffer *buffer, bool *ret_has_more)
+{
+    if (is_nearly_empty(buffer)) {
+        int err = buffer_sql_run(buffer_store_bind(buffer, VACUUM, ""));
+        *ret_has_more = err == 0;
+        return err;
+    }
+    if (size_of(buffer->path, "") > buffer->pages * BUFFER_PAGE_SIZE + SHRINK_FLOOR)
+        checkpoint(buffer, SQLITE_CHECKPOINT_PASSIVE);
+    return 0;
 }
 
 int buffer_space_tidy(struct buffer *buffer, bool *ret_has_more)
@@ -286,7 +299,7 @@ int buffer_space_tidy(struct buffer *buffer, bool *ret_has_more)
     if (err == 0)
         err = buffer_store_commit(buffer);
     if (err == 0 && !*ret_has_more)
-        err = shrink(buffer);
+        err = shrink(buffer, ret_has_more);
     if (err < 0)
         buffer_store_rollback(buffer);
     return err;

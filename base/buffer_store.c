@@ -100,10 +100,17 @@ void buffer_store_rollback(struct buffer *buffer)
     buffer->mirror_is_valid = buffer_store_load(buffer) == 0;
 }
 
+/* The time, because SQLite leaves out a write that changes nothing. */
+int buffer_store_try(struct buffer *buffer)
+{
+    return buffer_sql_run(buffer_store_bind(buffer, TRY_META, "i", buffer->now_ns));
+}
+
 int buffer_store_probe(struct buffer *buffer)
 {
     int err = buffer_store_begin(buffer);
-    buffer->next_row_is_dirty = true;
+    if (err == 0)
+        err = buffer_store_try(buffer);
     if (err == 0)
         err = buffer_store_commit(buffer);
     if (err < 0)
@@ -113,20 +120,41 @@ int buffer_store_probe(struct buffer *buffer)
 
 /* ---- opening */
 
+/* The tables beside the batches are small, and everything rests on them: damage there shows at once too. */
+static int check_small_tables(struct buffer *buffer)
+{
+    static const char *const checks[] = {
+        "PRAGMA integrity_check('meta')",     "PRAGMA integrity_check('origin')",
+        "PRAGMA integrity_check('boot')",     "PRAGMA integrity_check('number')",
+        "PRAGMA integrity_check('file_end')", "PRAGMA integrity_check('backend')",
+        "PRAGMA integrity_check('cursor')",   "PRAGMA integrity_check('posting')",
+        "PRAGMA integrity_check('milestone')"};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < sizeof checks / sizeof *checks; i++) {
+        sqlite3_stmt *row = NULL;
+        err = buffer_sql_prepare(buffer->db, &checks[i], 1, &row);
+        int got = err < 0 ? err : buffer_sql_row(row);
+        const char *said = got > 0 ? (const char *)sqlite3_column_text(row, 0) : NULL;
+        err = got < 0 ? got : said && strcmp(said, "ok") == 0 ? 0 : -EUCLEAN;
+        sqlite3_finalize(row);
+    }
+    return err == -EUCLEAN ? err : 0;
+}
+
 /* What a batch of each slot would write, taken back: damage on the pages where new rows go, or in the list of
  * free ones, shows when the file is opened and not when an agent waits. */
 static const char rehearsal[] =
     "BEGIN IMMEDIATE;"
     "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 63)"
     " INSERT INTO batch SELECT (SELECT value FROM meta WHERE name = 'next_row') + n, n, 'rehearsal',"
-    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM s;"
+    " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL FROM s;"
     "INSERT INTO payload SELECT value, zeroblob(262144) FROM meta WHERE name = 'next_row';"
     "INSERT INTO origin VALUES(NULL, '', 0, 0, 0);"
     "INSERT INTO boot VALUES(NULL, 0, 0, 0, 0);"
     "INSERT INTO number VALUES(0, 0, 0);"
     "INSERT INTO file_end VALUES(0, '', 0, 0);"
     "INSERT INTO posting VALUES(0, 0, '');"
-    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '');"
+    "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '', '');"
     "INSERT INTO milestone VALUES(0, 0, 0);";
 
 static int rehearse(struct buffer *buffer)
@@ -157,6 +185,8 @@ static int open_db(struct buffer *buffer, char ret_aside[BUFFER_PATH_MAX], struc
         err = buffer_space_init(buffer);
     if (err == 0)
         err = buffer_store_load(buffer);
+    if (err == 0)
+        err = check_small_tables(buffer);
     if (err == 0)
         err = rehearse(buffer);
     if (err < 0)

@@ -28,7 +28,9 @@
     X(FREE_PAGES, "PRAGMA freelist_count")                                                                   \
     X(SET_META, "UPDATE meta SET value = ?2 WHERE name = ?1")                                                \
     X(GET_META, "SELECT value FROM meta WHERE name = ?1")                                                    \
-    X(ADD_ROW, "INSERT INTO batch VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)")   \
+    X(TRY_META, "INSERT INTO meta VALUES('tried', ?1) ON CONFLICT DO UPDATE SET value = excluded.value")     \
+    X(ADD_ROW, "INSERT INTO batch VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,"    \
+               "?19)")                                                                                       \
     X(ADD_PAYLOAD, "INSERT INTO payload VALUES(?1, ?2)")                                                     \
     X(REMOVE_ROW, "DELETE FROM batch WHERE id = ?1")                                                         \
     X(REMOVE_PAYLOAD, "DELETE FROM payload WHERE id = ?1")                                                   \
@@ -79,7 +81,7 @@
       "WHERE c.backend = ?1 AND r.id > ?2 AND (r.owed IS NULL OR instr(r.owed, ?3))")                        \
     X(SET_POSTING, "INSERT INTO posting VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET note = excluded.note")  \
     X(REMOVE_POSTING, "DELETE FROM posting WHERE backend = ?1 AND key = ?2")                                 \
-    X(ADD_REFUSAL, "INSERT INTO refusal VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")         \
+    X(ADD_REFUSAL, "INSERT INTO refusal VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")    \
     X(OLDEST_REFUSAL, "SELECT id, bytes FROM refusal ORDER BY id LIMIT 1")                                   \
     X(REMOVE_REFUSAL, "DELETE FROM refusal WHERE id = ?1")                                                   \
     X(GET_REFUSAL, "SELECT backend, cause, bytes FROM refusal WHERE id = ?1")                                \
@@ -197,8 +199,10 @@ int buffer_store_begin(struct buffer *buffer);
 int buffer_store_commit(struct buffer *buffer);
 void buffer_store_rollback(struct buffer *buffer);
 
-/* buffer_store_probe: a transaction that changes nothing but is written, to see whether the volume takes it.
- */
+/* buffer_store_try: makes the transaction write something, to see whether the volume takes it. */
+int buffer_store_try(struct buffer *buffer);
+
+/* buffer_store_probe: a transaction that does nothing else. */
 int buffer_store_probe(struct buffer *buffer);
 
 /* buffer_store_bind: the statement with its arguments, as buffer_sql_bind. */

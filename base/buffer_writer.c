@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/buffer_refusals.h"
 #include "base/buffer_rows.h"
 #include "base/buffer_settle.h"
 #include "base/buffer_space.h"
@@ -173,7 +174,7 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
         work->of.handed->error = err;
         return err == -ENOENT ? 0 : err;
     case BUFFER_WORK_REFUSAL:
-        err = buffer_settle_refusal(buffer, work->of.change);
+        err = buffer_refusals_change(buffer, work->of.change);
         work->of.change->error = err;
         return err == -ENOENT ? 0 : err;
     case BUFFER_WORK_REPLAY:
@@ -184,10 +185,14 @@ static int apply(struct buffer *buffer, struct buffer_work *work)
     return err;
 }
 
+/* While the file could not be written every transaction writes: one that only reads would say that all is
+ * well. */
 static int transact(struct buffer *buffer, struct buffer_work *const *works, size_t count)
 {
     size_t done = 0;
     int err = buffer->mirror_is_valid ? buffer_store_begin(buffer) : -EIO;
+    if (err == 0 && !buffer->tally.can_commit)
+        err = buffer_store_try(buffer);
     while (err == 0 && done < count)
         err = apply(buffer, works[done++]);
     if (err == 0)
@@ -252,7 +257,7 @@ static void keep_recent(struct buffer *buffer, const struct group *group)
     for (size_t i = 0; i < group->count; i++) {
         struct buffer_append *append = group->works[i]->of.append;
         if (group->works[i]->kind == BUFFER_WORK_APPEND && append->outcome == BUFFER_COMMITTED &&
-            buffer->backend_count)
+            append->row_id && buffer->backend_count)
             buffer_recent_keep(&buffer->recent, append->row_id, append->batch);
     }
 }

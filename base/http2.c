@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/http2_session.h"
+#include "base/http_pressure.h"
 
 enum {
     STREAM_WINDOW = 256 * 1024,
@@ -12,7 +13,8 @@ enum {
     UNSENT_MAX = 256 * 1024, /* of a connection in the socket's queue, then framing stops */
     FIRST_CREDIT = 1000,
     CREDIT_PER_SECOND = 100,
-    TICK_MS = 1000, /* of a connection with streams */
+    TICK_MS = 1000,           /* of a connection with streams */
+    ANSWER_TABLE_BYTES = 512, /* of fields that the peer remembers of our answers (RFC 7541, 4) */
 };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -53,6 +55,7 @@ static struct http_request *open_stream(struct http_request *c, int32_t id)
     c->http2->streams = s;
     c->http2->stream_count++;
     connection_set_state(s, CONNECTION_HEAD);
+    connection_charge(s);
     return s;
 }
 
@@ -66,7 +69,7 @@ static void close_stream(struct http_request *s)
     h->stream_count--;
     h->active_ms = now_ms(s);
     http_body_reset(&s->http.body);
-    connection_charge(s);
+    connection_uncharge(s);
     connection_set_state(s, CONNECTION_CLOSED);
     s->server = NULL;
     s->carrier = NULL;
@@ -158,6 +161,7 @@ static void on_head(struct http_request *s, bool is_all)
     if (!s->http.headers_at)
         http1_put_target(&s->http, (struct bytes){0});
     s->http.is_complete = true;
+    connection_charge(s);
     if (!accept_head(s))
         return;
     connection_set_state(s, CONNECTION_BODY);
@@ -209,6 +213,9 @@ static int on_begin(nghttp2_session *frames, const nghttp2_frame *frame, void *c
     struct http_request *c = ctx;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    if (!pressure_on_heads(c->server))
+        return nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                         NGHTTP2_REFUSED_STREAM);
     struct http_request *s = open_stream(c, frame->hd.stream_id);
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -303,7 +310,7 @@ static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ct
 
 /* Life */
 
-static int make_session(struct http_request *c, nghttp2_session **ret_frames)
+static int make_session(struct http_request *c, struct http2 *h)
 {
     nghttp2_session_callbacks *calls;
     nghttp2_option *option;
@@ -320,7 +327,9 @@ static int make_session(struct http_request *c, nghttp2_session **ret_frames)
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_end);
     nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
     nghttp2_option_set_no_closed_streams(option, 1);
-    int err = nghttp2_session_server_new2(ret_frames, calls, c, option);
+    nghttp2_option_set_max_deflate_dynamic_table_size(option, ANSWER_TABLE_BYTES);
+    nghttp2_mem memory = http2_memory_calls(&h->memory);
+    int err = nghttp2_session_server_new3(&h->frames, calls, c, option, &memory);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(calls);
     return err ? -ENOMEM : 0;
@@ -343,7 +352,7 @@ static int submit_settings(const struct http_request *c, nghttp2_session *frames
 int http2_start(struct http_request *c)
 {
     struct http2 *h = calloc(1, sizeof *h);
-    int err = h ? make_session(c, &h->frames) : -ENOMEM;
+    int err = h ? make_session(c, h) : -ENOMEM;
     if (err == 0 && (err = submit_settings(c, h->frames)) < 0)
         nghttp2_session_del(h->frames);
     if (err < 0) {
@@ -409,6 +418,7 @@ static void expire_stream(struct http_request *s)
             nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->stream->id, NGHTTP2_CANCEL);
         connection_set_state(s, s->state);
         return;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
     case CONNECTION_SERVING:
     case CONNECTION_LINGERING:

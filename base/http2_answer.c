@@ -15,7 +15,7 @@ struct fields {
     size_t names_len;
 };
 
-static void add_field(struct fields *f, struct bytes name, struct bytes value)
+static void add_field(struct fields *f, struct bytes name, struct bytes value, uint8_t flags)
 {
     if (f->count == MOST_FIELDS || name.len > sizeof f->names - f->names_len)
         return;
@@ -23,13 +23,19 @@ static void add_field(struct fields *f, struct bytes name, struct bytes value)
     for (size_t i = 0; i < name.len; i++)
         lower[i] = (char)tolower(name.ptr[i]);
     f->names_len += name.len;
-    f->items[f->count++] = (nghttp2_nv){(uint8_t *)lower, (uint8_t *)(uintptr_t)value.ptr, name.len,
-                                        value.len, NGHTTP2_NV_FLAG_NONE};
+    f->items[f->count++] =
+        (nghttp2_nv){(uint8_t *)lower, (uint8_t *)(uintptr_t)value.ptr, name.len, value.len, flags};
 }
 
 static void add_text(struct fields *f, const char *name, const char *value)
 {
-    add_field(f, bytes_of_string(name), bytes_of_string(value));
+    add_field(f, bytes_of_string(name), bytes_of_string(value), NGHTTP2_NV_FLAG_NONE);
+}
+
+/* A field that is another one every second is not worth remembering. */
+static void add_date(struct fields *f, const char *date)
+{
+    add_field(f, bytes_of_string("date"), bytes_of_string(date), NGHTTP2_NV_FLAG_NO_INDEX);
 }
 
 static void add_lines(struct fields *f, const char *lines)
@@ -39,7 +45,7 @@ static void add_lines(struct fields *f, const char *lines)
         if (name < len) {
             size_t value = name + 1 + strspn(lines + name + 1, " ");
             add_field(f, (struct bytes){(const uint8_t *)lines, name},
-                      (struct bytes){(const uint8_t *)lines + value, len - value});
+                      (struct bytes){(const uint8_t *)lines + value, len - value}, NGHTTP2_NV_FLAG_NONE);
         }
         lines += len;
         lines += strspn(lines, "\r\n");
@@ -111,7 +117,7 @@ void http2_answer(struct http_request *s, int status, const char *headers, const
     snprintf(length, sizeof length, "%zu", body.len);
     answer_date(date, sizeof date);
     add_text(&f, ":status", code);
-    add_text(&f, "date", date);
+    add_date(&f, date);
     if (content_type)
         add_text(&f, "content-type", content_type);
     if (!trailers && status / 100 != 1 && status != 204 && status != 304)
@@ -170,7 +176,7 @@ void http2_begin(struct http_request *s, int status, const char *content_type)
     snprintf(code, sizeof code, "%d", status);
     answer_date(date, sizeof date);
     add_text(&f, ":status", code);
-    add_text(&f, "date", date);
+    add_date(&f, date);
     add_text(&f, "content-type", content_type);
     connection_set_state(s, CONNECTION_STREAMING);
     buf_init(&s->stream->out, OUT_MAX);

@@ -5,11 +5,13 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/http2.h"
+#include "base/http2_memory.h"
 
 enum { HTTP2_ANSWER_CREDIT = 8, HTTP2_MOST_CREDIT = 10000 };
 
 struct http2 {
     nghttp2_session *frames;
+    struct http2_memory memory;   /* of frames */
     struct http_request *streams; /* owned; a list */
     int stream_count;
     int credit;          /* frames that may still come without moving anything */

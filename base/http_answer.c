@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/http2.h"
 #include "base/http_connection.h"
-#include "base/passed_sockets.h"
 
 enum { ANSWER_HEAD_BYTES = 16 * 1024, REFUSAL_MAX = 8192 };
 
@@ -48,7 +47,7 @@ static void begin_head(const struct http_request *c, struct buf *head, int statu
         buf_printf(head, "Content-Type: %s\r\n", content_type);
     if (headers)
         buf_append_string(head, headers);
-    if (!c->keeps_alive || (c->server->is_stopping && !passed_sockets_is_on()))
+    if (!c->keeps_alive || server_is_ending(c))
         buf_append_string(head, "Connection: close\r\n");
     else if (c->http.parser.http_minor == 0)
         buf_append_string(head, "Connection: keep-alive\r\n");
@@ -70,8 +69,10 @@ static bool take_back(struct http_request *c)
 {
     c->is_held = false;
     c->on_gone = NULL;
-    if (c->state != CONNECTION_CLOSED)
+    if (c->state != CONNECTION_CLOSED) {
+        (c->carrier ? c->carrier : c)->has_served = true;
         return true;
+    }
     if (!c->server) /* its handle is closed */
         connection_free(c);
     return false;

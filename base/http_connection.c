@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/http2.h"
-#include "base/passed_sockets.h"
+#include "base/http_pressure.h"
 
 struct write {
     uv_write_t request;
@@ -23,6 +23,9 @@ static int64_t now_ms(const struct http_request *c)
 static int64_t state_ms(const struct http_request *c, enum connection_state state)
 {
     switch (state) {
+    case CONNECTION_HANDSHAKE:
+        return c->server->limits.request_ms < HTTP_HANDSHAKE_MS ? c->server->limits.request_ms
+                                                                : HTTP_HANDSHAKE_MS;
     case CONNECTION_IDLE:
         return c->server->limits.idle_ms;
     case CONNECTION_HEAD:
@@ -47,25 +50,40 @@ void connection_set_state(struct http_request *c, enum connection_state state)
     c->state = state;
     if (state == CONNECTION_BODY)
         return;
+    c->since_ms = now_ms(c);
     int64_t wait_ms = state_ms(c, state);
     c->deadline_ms = wait_ms ? now_ms(c) + wait_ms : 0;
     if (wait_ms)
         server_arm(c->server, c->deadline_ms);
 }
 
+static void set_charge(struct http_request *c, size_t body, size_t head)
+{
+    struct http_request *carrier = c->carrier ? c->carrier : c;
+    c->server->in_flight_bytes += body - c->charged_bytes;
+    c->server->heads_bytes += head - c->charged_head;
+    carrier->all_bytes += body - c->charged_bytes;
+    carrier->all_heads += head - c->charged_head;
+    c->charged_bytes = body;
+    c->charged_head = head;
+}
+
 void connection_charge(struct http_request *c)
 {
     if (!c->server)
         return;
-    size_t held = http_body_held(&c->http.body);
-    c->server->in_flight_bytes += held - c->charged_bytes;
-    c->charged_bytes = held;
+    set_charge(c, http_body_held(&c->http.body), c->http.head.cap + (c->stream ? HTTP_STREAM_BYTES : 0));
+    c->moved_ms = now_ms(c);
+}
+
+void connection_uncharge(struct http_request *c)
+{
+    set_charge(c, 0, 0);
 }
 
 void connection_allow_body(struct http_request *c)
 {
-    size_t others = c->server->in_flight_bytes - c->charged_bytes, all = c->server->limits.in_flight_bytes;
-    http_body_allow(&c->http.body, others < all ? all - others : 0);
+    http_body_allow(&c->http.body, pressure_on_bodies(c));
 }
 
 void connection_free(struct http_request *c)
@@ -81,8 +99,10 @@ static void on_closed(uv_handle_t *handle)
 {
     struct http_request *c = handle->data;
     http2_free(c);
+    http_tls_close(c->tls);
+    c->tls = NULL;
     http_body_reset(&c->http.body);
-    connection_charge(c);
+    connection_uncharge(c);
     server_forget(c->server, c);
     c->server = NULL;
     if (c->is_held && c->on_gone) {
@@ -93,11 +113,26 @@ static void on_closed(uv_handle_t *handle)
         connection_free(c);
 }
 
+/* TLS' last word, if there is room for it. */
+static void say_goodbye(struct http_request *c)
+{
+    if (!c->tls || !http_tls_is_open(c->tls))
+        return;
+    http_tls_end(c->tls);
+    struct bytes out = http_tls_out(c->server->tls);
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)out.ptr, (unsigned)out.len);
+    if (out.len)
+        uv_try_write(&c->socket.stream, &buf, 1); /* nothing while others wait */
+    http_tls_sent(c->server->tls);
+}
+
 void connection_close(struct http_request *c)
 {
     if (c->state == CONNECTION_CLOSED)
         return;
+    say_goodbye(c);
     connection_set_state(c, CONNECTION_CLOSED);
+    c->server->closing_count++;
     uv_close(&c->socket.handle, on_closed);
 }
 
@@ -130,8 +165,9 @@ void connection_split_target(struct http_request *c)
 {
     char *target = (char *)c->http.head.ptr;
     char *path = target;
-    if (strncmp(target, "http://", 7) == 0)
-        path = target + 7 + strcspn(target + 7, "/?");
+    size_t scheme = strncmp(target, "http://", 7) == 0 ? 7 : strncmp(target, "https://", 8) == 0 ? 8 : 0;
+    if (scheme)
+        path = target + scheme + strcspn(target + scheme, "/?");
     path[strcspn(path, "#")] = '\0';
     char *query = strchr(path, '?');
     if (query)
@@ -167,8 +203,7 @@ static void on_request(struct http_request *c)
 {
     char allow[128];
     bool is_old = c->old_at_ms && now_ms(c) >= c->old_at_ms;
-    bool is_ending = c->server->is_stopping && !passed_sockets_is_on();
-    c->keeps_alive = http1_keeps_alive(&c->http) && !is_ending && !is_old;
+    c->keeps_alive = http1_keeps_alive(&c->http) && !server_is_ending(c) && !is_old;
     connection_set_state(c, CONNECTION_SERVING);
     if (!c->route) {
         connection_refuse_route(c, connection_find_route(c, allow, sizeof allow), allow);
@@ -218,6 +253,7 @@ static void keep_ahead(struct http_request *c, struct bytes rest)
 }
 
 static void take_bytes(struct http_request *c, struct bytes rest);
+static void linger(struct http_request *c);
 
 static void go_on(struct http_request *c, struct bytes first, enum http2_preface preface)
 {
@@ -254,11 +290,23 @@ static void recognise(struct http_request *c, struct bytes rest)
     free(first);
 }
 
+/* A head begins, if there is room for it. */
+static bool begin_request(struct http_request *c)
+{
+    connection_set_state(c, CONNECTION_HEAD);
+    if (pressure_on_heads(c->server))
+        return true;
+    c->keeps_alive = false;
+    c->is_unread = true;
+    answer_refusal(c, 503, answer_refusal_headers(503), "no room for a request now\n");
+    return false;
+}
+
 static void take_bytes(struct http_request *c, struct bytes rest)
 {
     while (rest.len && is_taking_requests(c)) {
-        if (c->state == CONNECTION_IDLE)
-            connection_set_state(c, CONNECTION_HEAD);
+        if (c->state == CONNECTION_IDLE && !begin_request(c))
+            break;
         step(c, &rest);
     }
     if (rest.len && !c->is_unread && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)
@@ -277,6 +325,7 @@ static void on_end(struct http_request *c)
     case CONNECTION_HTTP2:
         http2_half_close(c);
         return;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
@@ -291,19 +340,89 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 {
     (void)suggested;
     struct http_request *c = handle->data;
-    *ret_buf = uv_buf_init(c->server->read_bytes, HTTP_READ_BYTES);
+    *ret_buf = uv_buf_init(c->server->read_bytes, c->tls ? HTTP_TLS_TAKE_BYTES : HTTP_READ_BYTES);
+}
+
+static void take(struct http_request *c, struct bytes bytes)
+{
+    if (c->state == CONNECTION_HTTP2)
+        http2_take(c, bytes);
+    else if (!c->is_recognised)
+        recognise(c, bytes);
+    else
+        take_bytes(c, bytes);
+}
+
+/* TLS */
+
+static void write_bytes(struct http_request *c, struct bytes a, struct bytes b, bool is_last);
+
+static void send_encrypted(struct http_request *c, bool is_last)
+{
+    struct bytes out = http_tls_out(c->server->tls);
+    if (out.len || is_last)
+        write_bytes(c, out, (struct bytes){0}, is_last);
+    http_tls_sent(c->server->tls);
+}
+
+static void on_open(struct http_request *c)
+{
+    connection_set_state(c, CONNECTION_IDLE);
+    if (http_tls_is_http2(c->tls))
+        go_on(c, (struct bytes){(const uint8_t *)"", 0}, HTTP2_YES);
+}
+
+/* A client that speaks HTTP in plain text is told so. */
+static void fail_handshake(struct http_request *c, struct bytes first, const char *words)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: "
+                               "close\r\n\r\nTLS is spoken here\n";
+    bool is_http = c->sent_bytes == 0 && first.len >= 3 && first.ptr[0] >= 'A' && first.ptr[0] <= 'Z' &&
+                   http2_recognise(first) == HTTP2_NO;
+    server_tell(c->server, HTTP_EVENT_TLS_FAILED, is_http ? "plain text" : words);
+    if (is_http)
+        http_tls_sent(c->server->tls);
+    else
+        send_encrypted(c, false); /* the alert */
+    if (is_http)
+        write_bytes(c, bytes_of_string(text), (struct bytes){0}, false);
+    linger(c);
+}
+
+static void take_encrypted(struct http_request *c, struct bytes bytes)
+{
+    char words[HTTP_TLS_WORDS];
+    struct bytes plain;
+    bool was_open = c->state != CONNECTION_HANDSHAKE;
+    enum http_tls_event event = http_tls_take(c->server->tls, c->tls, bytes, &plain, words, sizeof words);
+    if (event == HTTP_TLS_FAILED && !was_open) {
+        fail_handshake(c, bytes, words);
+        return;
+    }
+    send_encrypted(c, false);
+    if (!was_open && http_tls_is_open(c->tls))
+        on_open(c);
+    if (plain.len)
+        take(c, plain);
+    if (event == HTTP_TLS_ENDED)
+        on_end(c);
+    if (event != HTTP_TLS_FAILED || c->state == CONNECTION_CLOSED)
+        return;
+    if (c->state != CONNECTION_LINGERING)
+        server_tell(c->server, HTTP_EVENT_TLS_FAILED, words);
+    connection_close(c);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct http_request *c = stream->data;
     struct bytes bytes = {(const uint8_t *)buf->base, n > 0 ? (size_t)n : 0};
-    if (n > 0 && c->state == CONNECTION_HTTP2)
-        http2_take(c, bytes);
-    else if (n > 0 && !c->is_recognised)
-        recognise(c, bytes);
+    if (n > 0 && c->state == CONNECTION_LINGERING && c->tls)
+        return; /* for the peer to be rid of */
+    if (n > 0 && c->tls)
+        take_encrypted(c, bytes);
     else if (n > 0)
-        take_bytes(c, bytes);
+        take(c, bytes);
     else if (n == UV_EOF)
         on_end(c);
     else if (n < 0)
@@ -319,9 +438,24 @@ static void start_reading(struct http_request *c)
         connection_close(c);
 }
 
+/* Whether TLS could begin; the listener's files are looked at first. */
+static bool begin_tls(struct http_request *c)
+{
+    char words[HTTP_TLS_WORDS] = "";
+    int renewed = http_tls_renew(c->server->tls, now_ms(c), words, sizeof words);
+    if (renewed)
+        server_tell(c->server, renewed < 0 ? HTTP_EVENT_TLS_UNUSABLE : HTTP_EVENT_TLS_RENEWED, words);
+    c->tls = http_tls_open(c->server->tls);
+    return c->tls;
+}
+
 void connection_start(struct http_request *c)
 {
-    connection_set_state(c, CONNECTION_IDLE);
+    if (c->server->tls && !begin_tls(c)) {
+        connection_close(c);
+        return;
+    }
+    connection_set_state(c, c->tls ? CONNECTION_HANDSHAKE : CONNECTION_IDLE);
     start_reading(c);
 }
 
@@ -334,6 +468,12 @@ static void on_shut_down(uv_shutdown_t *request, int status)
 
 static void linger(struct http_request *c)
 {
+    if (c->tls && http_tls_is_open(c->tls)) {
+        http_tls_end(c->tls);
+        send_encrypted(c, false);
+    }
+    if (c->state == CONNECTION_CLOSED)
+        return;
     if (uv_shutdown(&c->shutdown, &c->socket.stream, on_shut_down) < 0) {
         connection_close(c);
         return;
@@ -371,10 +511,8 @@ static void on_written(uv_write_t *request, int status)
         on_answered(c);
 }
 
-void connection_send(struct http_request *c, struct bytes a, struct bytes b, bool is_last)
+static void write_bytes(struct http_request *c, struct bytes a, struct bytes b, bool is_last)
 {
-    if (c->state == CONNECTION_CLOSED)
-        return;
     struct write *w = malloc(sizeof *w + a.len + b.len);
     if (!w) {
         connection_close(c);
@@ -392,6 +530,18 @@ void connection_send(struct http_request *c, struct bytes a, struct bytes b, boo
         return;
     }
     c->sent_bytes += a.len + b.len;
+}
+
+void connection_send(struct http_request *c, struct bytes a, struct bytes b, bool is_last)
+{
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    if (!c->tls)
+        write_bytes(c, a, b, is_last);
+    else if (http_tls_give(c->tls, a) < 0 || http_tls_give(c->tls, b) < 0)
+        connection_close(c);
+    else
+        send_encrypted(c, is_last);
 }
 
 /* The bytes that came too early are the next request's first. */
@@ -427,6 +577,10 @@ static void expire_write(struct http_request *c)
 void connection_expire(struct http_request *c)
 {
     switch (c->state) {
+    case CONNECTION_HANDSHAKE:
+        server_tell(c->server, HTTP_EVENT_TLS_TIMEOUT, "");
+        connection_close(c);
+        return;
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
         c->keeps_alive = false;

@@ -11,6 +11,7 @@
 
 #include "base/http2.h"
 #include "base/http_connection.h"
+#include "base/http_pressure.h"
 #include "base/passed_sockets.h"
 
 enum { LISTEN_BACKLOG = 511, TIMER_GRAIN_MS = 20, KEEPALIVE_S = 60 };
@@ -42,6 +43,7 @@ static void free_when_closed(struct http_server *s)
 {
     if (!s->is_closing || s->open_handles > 0 || s->connections)
         return;
+    http_tls_free(s->tls);
     free(s->path);
     free(s->address);
     free(s);
@@ -64,8 +66,13 @@ static void pass_on(enum passed_socket kind, const struct http_server *s, const 
 
 void server_pass_on(struct http_request *c)
 {
-    if (!c->http2 && c->ahead.len == 0 && !c->is_half_closed)
+    if (!c->tls && !c->http2 && c->ahead.len == 0 && !c->is_half_closed)
         pass_on(PASSED_CONNECTION, c->server, &c->socket.handle);
+}
+
+bool server_is_ending(const struct http_request *c)
+{
+    return c->server->is_stopping && (c->tls || !passed_sockets_is_on());
 }
 
 static void close_listener(struct http_server *s)
@@ -85,7 +92,7 @@ void http_server_stop(struct http_server *server)
     server->is_stopping = true;
     close_listener(server);
     for (struct http_request *c = server->connections; c; c = c->next)
-        if (c->state == CONNECTION_IDLE) {
+        if (c->state == CONNECTION_IDLE || c->state == CONNECTION_HANDSHAKE) {
             server_pass_on(c);
             connection_close(c);
         } else if (c->state == CONNECTION_HTTP2)
@@ -95,7 +102,8 @@ void http_server_stop(struct http_server *server)
 bool http_server_is_quiet(const struct http_server *server)
 {
     for (const struct http_request *c = server->connections; c; c = c->next)
-        if (c->state != CONNECTION_IDLE && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)
+        if (c->state != CONNECTION_IDLE && c->state != CONNECTION_HANDSHAKE &&
+            c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)
             return false;
     return true;
 }
@@ -119,6 +127,27 @@ void http_server_on_refusal(struct http_server *server,
                                                struct buf *body))
 {
     server->put_refusal = put;
+}
+
+void http_server_on_event(struct http_server *server,
+                          void (*fn)(void *ctx, enum http_event event, const char *words))
+{
+    server->tell = fn;
+}
+
+void server_tell(const struct http_server *server, enum http_event event, const char *words)
+{
+    if (server->tell)
+        server->tell(server->ctx, event, words);
+}
+
+int http_server_use_tls(struct http_server *server, const struct http_tls_files *files, char *words,
+                        size_t words_size)
+{
+    int err = http_tls_new(files, &server->tls, words, words_size);
+    for (struct http_request *c = err < 0 ? NULL : server->connections; c; c = c->next)
+        connection_close(c);
+    return err;
 }
 
 int http_server_port(const struct http_server *server)
@@ -235,7 +264,7 @@ static void on_connection(uv_stream_t *listener, int status)
     struct http_server *s = listener->data;
     if (status < 0 || s->is_stopping)
         return;
-    if (s->connection_count >= s->limits.connections)
+    if (s->connection_count - s->closing_count >= s->limits.connections && !pressure_on_connections(s))
         s->accept_waits = true;
     else
         accept_connection(s);
@@ -247,6 +276,7 @@ void server_forget(struct http_server *server, struct http_request *c)
     if (c->next)
         c->next->link = c->link;
     server->connection_count--;
+    server->closing_count--;
     if (server->accept_waits && !server->is_stopping) {
         server->accept_waits = false;
         accept_connection(server);

@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "base/http_tls_files.h"
 
 struct http_server;
 struct http_request;
@@ -31,7 +32,7 @@ struct http_limits {
     size_t body_bytes;      /* as sent; 0: 4 MiB; past it 413 */
     size_t raw_body_bytes;  /* after decompression; 0: 4 MiB; past it 413 */
     size_t in_flight_bytes; /* bodies of all connections; 0: 32 MiB; past it 503 */
-    int connections;        /* 0: 1024; past it the listener stops accepting until one closes */
+    int connections;        /* 0: 1024; past it http_pressure.h says which one gives way */
     int streams;            /* of an HTTP/2 connection at a time; 0: 128 */
     int age_ms;     /* a connection older than that (10 % more or less) ends after its answers; 0: never */
     int idle_ms;    /* between requests; 0: 60 s */
@@ -57,6 +58,27 @@ struct http_refusal {
 void http_server_on_refusal(struct http_server *server,
                             const char *(*put)(void *ctx, const struct http_refusal *refusal,
                                                struct buf *body));
+
+/* http_server_use_tls: connections of the listener speak TLS from now on, nothing else (http_tls.h); what was
+ * accepted is closed. The files' paths are borrowed; a file that changes is read again. 0, or a negative
+ * errno with words that say why. */
+int http_server_use_tls(struct http_server *server, const struct http_tls_files *files, char *words,
+                        size_t words_size);
+
+/* What happens to connections and is nobody's answer. */
+enum http_event {
+    HTTP_EVENT_TLS_FAILED,       /* a handshake, or later; words say why */
+    HTTP_EVENT_TLS_TIMEOUT,      /* a handshake that took too long */
+    HTTP_EVENT_TLS_RENEWED,      /* certificate files were read again */
+    HTTP_EVENT_IDLE_ENDED,       /* an idle connection gave way to a new one */
+    HTTP_EVENT_UNFINISHED_ENDED, /* one that never had a request answered */
+    HTTP_EVENT_STALLED_ENDED,    /* a request that stalled or is slow gave its room to others */
+    HTTP_EVENT_TLS_UNUSABLE,     /* they changed and cannot be used: the former ones are used further */
+};
+
+/* http_server_on_event: fn is told of each. words may be "". Borrows the routes' ctx. */
+void http_server_on_event(struct http_server *server,
+                          void (*fn)(void *ctx, enum http_event event, const char *words));
 
 /* http_server_port: the port it listens on (when 0 was asked for); 0 for a unix socket. */
 int http_server_port(const struct http_server *server);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/otlp_answer.h"
 
 static const char late_message[] = "not committed in time";
@@ -85,6 +86,34 @@ static void end_all(struct otlp_lane *lane, struct otlp_queue *list, int status,
     }
 }
 
+/* Waiting for company */
+
+static bool is_gathering(const struct otlp_lane *lane)
+{
+    const struct otlp_receiver *receiver = lane->receiver;
+    return lane->gather_until_ms > (int64_t)uv_now(receiver->loop) && !receiver->quiet &&
+           lane->queue.count < lane->gather_count && lane->queue.raw_bytes < OTLP_GATHER_RAW_BYTES;
+}
+
+/* After a batch: count requests were in it or came while it was out. */
+static void start_gathering(struct otlp_lane *lane, size_t count)
+{
+    int64_t took_ms = (clock_mono_ns() - lane->sealed_ns) / 1000000 + 1;
+    lane->gather_count = count;
+    lane->gather_until_ms =
+        (int64_t)uv_now(lane->receiver->loop) + (took_ms < OTLP_GATHER_MS ? took_ms : OTLP_GATHER_MS);
+}
+
+static void wake(struct otlp_lane *lane)
+{
+    const struct otlp_options *options = &lane->receiver->options;
+    if (is_gathering(lane))
+        return;
+    lane->gather_until_ms = 0;
+    if (lane->queue.first)
+        options->wake(options->ctx, lane->signal);
+}
+
 /* Deadlines */
 
 static void expire_queue(struct otlp_lane *lane, int64_t now_ms)
@@ -125,6 +154,8 @@ void otlp_lane_expire(struct otlp_lane *lane, int64_t now_ms)
 {
     expire_sealed(lane, now_ms);
     expire_queue(lane, now_ms);
+    if (lane->gather_until_ms && lane->gather_until_ms <= now_ms)
+        wake(lane);
 }
 
 /* All wait equally long: the earliest deadline is that of the first in flight that still has its client, else
@@ -134,7 +165,9 @@ int64_t otlp_lane_due(const struct otlp_lane *lane)
     const struct otlp_waiting *w = otlp_queue_first_unanswered(&lane->sealed);
     if (!w)
         w = lane->queue.first;
-    return w ? w->deadline_ms : INT64_MAX;
+    int64_t due = w ? w->deadline_ms : INT64_MAX;
+    return lane->queue.first && lane->gather_until_ms && lane->gather_until_ms < due ? lane->gather_until_ms
+                                                                                     : due;
 }
 
 /* Requests */
@@ -177,9 +210,9 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
         w->deadline_ms = (int64_t)uv_now(receiver->loop) + options->ack_timeout_ms;
         w->request = request;
         http_request_on_gone(request, on_gone, w);
-        otlp_receiver_arm(receiver);
     }
-    options->wake(options->ctx, lane->signal);
+    otlp_receiver_arm(receiver);
+    wake(lane);
     return 0;
 }
 
@@ -199,12 +232,14 @@ void otlp_lane_free(struct otlp_lane *lane)
 
 int otlp_lane_seal(struct otlp_lane *lane, const char *origin, struct batch **ret_batch)
 {
-    if (lane->batch)
+    if (lane->batch || is_gathering(lane))
         return -EAGAIN;
     /* out of memory: tried again at the next wake, or answered when late */
     if (otlp_queue_seal(&lane->queue, &lane->sealed, lane->signal, origin, ret_batch) < 0)
         return -EAGAIN;
     lane->batch = *ret_batch;
+    lane->sealed_ns = clock_mono_ns();
+    lane->gather_until_ms = 0;
     return 0;
 }
 
@@ -213,6 +248,9 @@ void otlp_lane_end(struct otlp_lane *lane, const struct batch *batch, int status
     if (batch != lane->batch)
         return;
     lane->batch = NULL;
+    size_t count = lane->sealed.count + lane->queue.count;
     end_all(lane, &lane->sealed, status, message);
+    if (count > 1 && status == 200)
+        start_gathering(lane, count);
     otlp_receiver_arm(lane->receiver);
 }

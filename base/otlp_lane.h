@@ -6,6 +6,10 @@
  *   withdrawn, 503     not yet sent: the batch is withdrawn, 503; sent: 503, and a repeat by the client is
  *                      possible (counted in metrics.possible_repeats)
  *
+ * Several senders that wait for their answers send again as soon as they have them. So after a batch of
+ * several requests the next one is sealed when as many are there as waited then, at the latest after as long
+ * as that batch took to be committed and never more than OTLP_GATHER_MS. After a batch of one, nothing waits.
+ *
  * A request whose connection is gone stays in its batch; one that was answered when it was queued waits
  * without a deadline. Loop thread only.
  */
@@ -16,6 +20,8 @@
 #include "base/otlp_queue.h"
 #include "base/otlp_receiver.h"
 
+enum { OTLP_GATHER_MS = 5, OTLP_GATHER_RAW_BYTES = 1024 * 1024 };
+
 struct otlp_lane {
     struct otlp_receiver *receiver; /* borrowed, as all but the lists */
     enum telemetry signal;
@@ -23,6 +29,9 @@ struct otlp_lane {
     struct otlp_queue sealed;  /* of the batch that is out, oldest first */
     const struct batch *batch; /* borrowed; NULL when none is out */
     size_t held_bytes;         /* what both lists wait with */
+    int64_t sealed_ns;         /* of the monotonic clock: when batch was */
+    int64_t gather_until_ms;   /* of uv_now: the next batch waits for company; 0: it does not */
+    size_t gather_count;       /* of requests, that it waits for */
     struct stats_cell *records, *queue_bytes, *possible_repeats;
 };
 
@@ -60,10 +69,10 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
 int otlp_lane_seal(struct otlp_lane *lane, const char *origin, struct batch **ret_batch);
 void otlp_lane_end(struct otlp_lane *lane, const struct batch *batch, int status, const char *message);
 
-/* otlp_lane_expire: answers what waits too long. */
+/* otlp_lane_expire: answers what waits too long, ends the wait for company. */
 void otlp_lane_expire(struct otlp_lane *lane, int64_t now_ms);
 
-/* otlp_lane_due: the earliest deadline of uv_now, INT64_MAX when there is none. */
+/* otlp_lane_due: when otlp_lane_expire has something to do, of uv_now, INT64_MAX when there is none. */
 int64_t otlp_lane_due(const struct otlp_lane *lane);
 
 /* otlp_lane_refuse: answers a request that is not taken. */

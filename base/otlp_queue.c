@@ -9,8 +9,7 @@
 
 void otlp_queue_init(struct otlp_queue *queue)
 {
-    queue->first = NULL;
-    queue->end = &queue->first;
+    *queue = (struct otlp_queue){.end = &queue->first};
 }
 
 void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w)
@@ -18,13 +17,19 @@ void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w)
     w->next = NULL;
     *queue->end = w;
     queue->end = &w->next;
+    queue->count++;
+    queue->raw_bytes += w->raw_len;
 }
 
 struct otlp_waiting *otlp_queue_take_first(struct otlp_queue *queue)
 {
     struct otlp_waiting *w = queue->first;
-    if (w && !(queue->first = w->next))
+    if (!w)
+        return NULL;
+    if (!(queue->first = w->next))
         queue->end = &queue->first;
+    queue->count--;
+    queue->raw_bytes -= w->raw_len;
     return w;
 }
 

@@ -32,6 +32,7 @@ struct otlp_waiting {
 /* Owns its requests; the oldest comes first. */
 struct otlp_queue {
     struct otlp_waiting *first, **end;
+    size_t count, raw_bytes;
 };
 
 /* otlp_queue_compress: makes a block of the waiting request's bytes unless it is small or does not shrink. */

@@ -247,6 +247,29 @@ static const char *put_refusal(void *ctx, const struct http_refusal *refusal, st
     return type;
 }
 
+/* Connections */
+
+static void count_event(const struct otlp_options *options, enum http_event event)
+{
+    static const char *const causes[] = {
+        [HTTP_EVENT_TLS_FAILED] = "tls_failed", [HTTP_EVENT_TLS_TIMEOUT] = "tls_timeout",
+        [HTTP_EVENT_IDLE_ENDED] = "idle",       [HTTP_EVENT_UNFINISHED_ENDED] = "unfinished",
+        [HTTP_EVENT_STALLED_ENDED] = "stalled", [HTTP_EVENT_TLS_RENEWED] = "renewed",
+        [HTTP_EVENT_TLS_UNUSABLE] = "unusable",
+    };
+    bool is_file = event == HTTP_EVENT_TLS_RENEWED || event == HTTP_EVENT_TLS_UNUSABLE;
+    int metric = is_file ? options->metrics.certificates : options->metrics.connections_ended;
+    stats_add(stats_cell(options->stats, metric, causes[event]), 1);
+}
+
+static void on_event(void *ctx, enum http_event event, const char *words)
+{
+    const struct otlp_options *options = &((struct otlp_receiver *)ctx)->options;
+    count_event(options, event);
+    if (options->on_event)
+        options->on_event(options->ctx, event, words);
+}
+
 /* Batches */
 
 int otlp_receiver_seal(struct otlp_receiver *receiver, enum telemetry signal, const char *origin,
@@ -317,6 +340,28 @@ static int encode_labels(const struct conf_map *labels, struct buf *out)
     return err;
 }
 
+static int start_server(struct otlp_receiver *receiver, const char *address, const struct http_limits *limits,
+                        struct http_server **ret_server)
+{
+    const struct http_tls_files *tls = &receiver->options.tls;
+    struct http_server *server;
+    char words[256] = "";
+    int err = http_server_new(receiver->loop, address, routes, receiver, limits, &server);
+    if (err < 0)
+        return err;
+    http_server_on_refusal(server, put_refusal);
+    http_server_on_event(server, on_event);
+    if (tls->cert_file && tls->cert_file[0])
+        err = http_server_use_tls(server, tls, words, sizeof words);
+    if (err < 0) {
+        on_event(receiver, HTTP_EVENT_TLS_UNUSABLE, words);
+        http_server_close(server);
+        return err;
+    }
+    *ret_server = server;
+    return 0;
+}
+
 static int start_listening(struct otlp_receiver *receiver)
 {
     const struct otlp_options *options = &receiver->options;
@@ -328,18 +373,12 @@ static int start_listening(struct otlp_receiver *receiver)
                                  .idle_ms = IDLE_MS};
     /* what is being received, beside what waits: always room for one body while it is received as gzip */
     limits.in_flight_bytes = (queue / 4 > body ? queue / 4 : body) + body / 4 + 64 * 1024;
-    int err =
-        http_server_new(receiver->loop, options->listen_http, routes, receiver, &limits, &receiver->http);
-    if (err < 0)
+    int err = start_server(receiver, options->listen_http, &limits, &receiver->http);
+    if (err < 0 || !options->listen_grpc || !options->listen_grpc[0])
         return err;
-    http_server_on_refusal(receiver->http, put_refusal);
-    if (!options->listen_grpc || !options->listen_grpc[0])
-        return 0;
-    err = http_server_new(receiver->loop, options->listen_grpc, routes, receiver, &limits, &receiver->grpc);
+    err = start_server(receiver, options->listen_grpc, &limits, &receiver->grpc);
     if (err < 0)
         http_server_close(receiver->http);
-    else
-        http_server_on_refusal(receiver->grpc, put_refusal);
     return err;
 }
 

@@ -17,21 +17,25 @@
 #include "base/batch.h"
 #include "base/buf.h"
 #include "base/conf.h"
+#include "base/http_server.h"
 #include "base/stats.h"
 
 enum { OTLP_ATTRIBUTE_BYTES = 64 * 1024 };
 
 /* The receiver's own metrics: indices into the owner's table; labels as the comments say. */
 struct otlp_metrics {
-    int requests;         /* signal, code */
-    int records;          /* signal */
-    int queue_bytes;      /* signal */
-    int possible_repeats; /* signal */
+    int requests;          /* signal, code */
+    int records;           /* signal */
+    int queue_bytes;       /* signal */
+    int possible_repeats;  /* signal */
+    int connections_ended; /* cause */
+    int certificates;      /* result */
 };
 
 /* All borrowed for the receiver's life. */
 struct otlp_options {
     const char *listen_http, *listen_grpc; /* host:port; listen_grpc NULL or "": no second listener */
+    struct http_tls_files tls;             /* cert_file NULL or "": plain text */
     struct conf_map labels;                /* put on each resource */
     size_t max_request_bytes;              /* before and after decompression */
     size_t queue_bytes;
@@ -49,12 +53,14 @@ struct otlp_options {
     /* attributes: appends what is known of the sender at host (without port; otlp_put_attribute). May be
      * NULL. 0 or a negative errno: then nothing is added. */
     int (*attributes)(void *ctx, const char *host, struct buf *attributes);
+    /* on_event: for the log; already counted. Also called when the certificate cannot be used at first. */
+    void (*on_event)(void *ctx, enum http_event event, const char *words);
 };
 
 struct otlp_receiver;
 
 /* otlp_receiver_new: listens. Nothing is called back before the loop runs. 0 with *ret_receiver, or a
- * negative errno (bind, listen, labels). */
+ * negative errno (bind, listen, labels, certificate). */
 int otlp_receiver_new(uv_loop_t *loop, const struct otlp_options *options,
                       struct otlp_receiver **ret_receiver);
 

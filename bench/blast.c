@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/util/platform.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,7 +18,7 @@
 #include "base/clock.h"
 #include "base/pb.h"
 #include "base/snap.h"
-#include "proto/wire.h"
+#include "bench/exchange.h"
 
 enum { MAX_ORIGINS = 64, MAX_ACKS = 1 << 20 };
 
@@ -35,14 +34,6 @@ static int64_t deadline_ns;
 static struct buf payload;
 static uint64_t raw_bytes, records;
 static bool has_spans;
-
-static void must(int rv, const char *what)
-{
-    if (rv != 0) {
-        fprintf(stderr, "blast: %s: %s\n", what, nng_strerror(rv));
-        exit(1);
-    }
-}
 
 static void put_line(struct buf *out, uint64_t n)
 {
@@ -160,53 +151,6 @@ static void make_payload(size_t size)
     buf_fini(&raw);
 }
 
-static nng_msg *exchange(nng_ctx ctx, nng_aio *aio, const struct buf *head, struct bytes body)
-{
-    nng_msg *msg;
-    must(nng_msg_alloc(&msg, 0), "msg");
-    must(nng_msg_append(msg, head->ptr, head->len), "append");
-    must(nng_msg_append(msg, body.ptr, body.len), "append");
-    nng_aio_set_msg(aio, msg);
-    nng_ctx_send(ctx, aio);
-    nng_aio_wait(aio);
-    must(nng_aio_result(aio), "send");
-    nng_ctx_recv(ctx, aio);
-    nng_aio_wait(aio);
-    must(nng_aio_result(aio), "receive");
-    return nng_aio_get_msg(aio);
-}
-
-static void resume(nng_ctx ctx, nng_aio *aio, const struct batch *batch)
-{
-    struct wire_resume resume = {.boot = batch->boot, .signal = batch->signal};
-    struct wire_resume_reply reply;
-    struct buf head;
-    buf_init(&head, 4096);
-    snprintf(resume.origin, sizeof resume.origin, "%s", batch->origin);
-    wire_encode_resume(&resume, &head);
-    nng_msg *msg = exchange(ctx, aio, &head, (struct bytes){0});
-    if (wire_decode_resume_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0 ||
-        reply.answer != WIRE_COMMITTED) {
-        fprintf(stderr, "blast: resume was not answered\n");
-        exit(1);
-    }
-    wire_resume_reply_fini(&reply);
-    nng_msg_free(msg);
-    buf_fini(&head);
-}
-
-static enum wire_answer send_one(nng_ctx ctx, nng_aio *aio, struct batch *batch, struct buf *head)
-{
-    struct wire_reply reply;
-    buf_clear(head);
-    wire_encode_batch_head(batch, head);
-    nng_msg *msg = exchange(ctx, aio, head, batch->payload);
-    if (wire_decode_reply((struct bytes){nng_msg_body(msg), nng_msg_len(msg)}, &reply) < 0)
-        exit(1);
-    nng_msg_free(msg);
-    return reply.answer;
-}
-
 static void *run_sender(void *arg)
 {
     struct sender *sender = arg;
@@ -215,13 +159,8 @@ static void *run_sender(void *arg)
     nng_aio *aio;
     struct buf head;
     buf_init(&head, 4096);
-    nng_socket
-        sock; /* one an origin, as agents have it: a gateway bounds what one connection may ask at once */
-    must(nng_req0_open(&sock), "socket");
-    must(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), "resend");
-    must(nng_dial(sock, address, NULL, 0), "dial");
-    must(nng_ctx_open(&ctx, sock), "context");
-    must(nng_aio_alloc(&aio, NULL, NULL), "aio");
+    nng_socket sock;
+    exchange_open(address, &sock, &ctx, &aio);
     snprintf(origin, sizeof origin, "node-%03d", sender->index);
     struct batch *batch = batch_new(origin);
     uint8_t *copy = malloc(payload.len);
@@ -232,12 +171,12 @@ static void *run_sender(void *arg)
     batch->format = has_spans ? FORMAT_OTLP_TRACES : FORMAT_LOKI_PUSH;
     batch->records = records;
     batch->raw_bytes = raw_bytes;
-    resume(ctx, aio, batch);
+    exchange_resume(ctx, aio, batch);
     while (clock_mono_ns() < deadline_ns && sender->batches < MAX_ACKS / MAX_ORIGINS) {
         int64_t began = clock_mono_ns();
         batch->seq++;
         batch->earliest_ns = batch->latest_ns = batch->sent_at_ns = clock_wall_ns();
-        enum wire_answer answer = send_one(ctx, aio, batch, &head);
+        enum wire_answer answer = exchange_batch(ctx, aio, batch, &head);
         if (answer == WIRE_BUSY) {
             batch->seq--;
             nng_msleep(20);
@@ -251,9 +190,7 @@ static void *run_sender(void *arg)
         sender->bytes += payload.len;
     }
     batch_free(batch);
-    nng_aio_free(aio);
-    nng_ctx_close(ctx);
-    nng_close(sock);
+    exchange_close(sock, ctx, aio);
     buf_fini(&head);
     return NULL;
 }

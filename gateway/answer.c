@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "gateway/ahead.h"
 #include "gateway/body.h"
 #include "gateway/pace.h"
 
@@ -15,6 +16,7 @@ enum { COUNT_NO_ANSWER = VERDICT_AWAY + 1, COUNT_NOT_SENT = VERDICT_AWAY + 2 };
 static void forget_fails(struct lane *lane)
 {
     lane->fails = lane->silent = 0;
+    lane->failing_since_ns = 0;
     backoff_reset(&lane->backoff);
 }
 
@@ -26,12 +28,21 @@ static void try_next(struct lane *lane, int err)
     else if (halving_next(&lane->halving, &part))
         lane_wait(lane, 0);
     else
-        lane_settle(lane);
+        lane_finish(lane);
+}
+
+static void note_failure(struct lane *lane)
+{
+    lane->is_slow = true;
+    if (!lane->failing_since_ns)
+        lane->failing_since_ns = clock_mono_ns();
 }
 
 static void take(struct lane *lane)
 {
     struct lane_host *host = lane->host;
+    for (size_t i = 0; i < lane->row_count && host->isolation->count; i++)
+        isolation_absolve(host->isolation, pace_origin(lane->rows[i].origin));
     health_set_delivered(host->health, clock_mono_ns(), clock_wall_ns());
     forget_fails(lane);
     try_next(lane, halving_take(&lane->halving));
@@ -48,6 +59,16 @@ static void show_error(struct lane *lane, const struct verdict_answer *http)
     health_set_error(lane->host->health, text);
 }
 
+/* Prometheus' bound is the same for all series, so what it says of one sample holds for all of that time: a
+ * scrape of a node whose clock is behind costs one request and not two for each of its samples. */
+static bool is_out_of_bounds(struct lane *lane, const struct verdict_answer *http)
+{
+    struct part part;
+    return lane->host->kind == BACKEND_REMOTE_WRITE && http->status == 400 &&
+           lane->halving.doubt_count == 0 && verdict_is_out_of_bounds(http->body) &&
+           halving_next(&lane->halving, &part) && ahead_has_one_time(lane, part);
+}
+
 static void refuse(struct lane *lane, const struct verdict_answer *http)
 {
     int err = 0;
@@ -57,6 +78,8 @@ static void refuse(struct lane *lane, const struct verdict_answer *http)
     if (verdict_is_of_backend(lane->host->kind,
                               http->status)) /* told to drop on client errors: the data is not looked at */
         err = halving_settle(&lane->halving, PART_DROPPED, http->status, http->body);
+    else if (is_out_of_bounds(lane, http))
+        err = halving_settle(&lane->halving, PART_REFUSED, http->status, http->body);
     else if (halving_must_count(&lane->halving))
         err = body_count(lane, http->status, http->body);
     if (err == 0 && lane->halving.work_count == before &&
@@ -76,7 +99,7 @@ static bool has_several_slots(const struct lane *lane)
 static void dissolve(struct lane *lane)
 {
     for (size_t i = 0; i < lane->row_count; i++)
-        isolation_add(lane->host->isolation, pace_origin(lane->rows[i].origin), clock_mono_ns());
+        isolation_suspect(lane->host->isolation, pace_origin(lane->rows[i].origin), clock_mono_ns());
     lane_retire(lane);
 }
 
@@ -100,6 +123,8 @@ static void try_again(struct lane *lane, const struct verdict_answer *http, int6
         lane->first_fail_ns = now;
     bool others_pass = got_through > lane->first_fail_ns;
     lane->is_slow = true;
+    if (may_be_data && !retry_after_ms)
+        note_failure(lane);
     if (may_be_data && lane->is_blamed && !next_is_one_record(lane)) {
         refuse(lane, http);
         return;
@@ -118,10 +143,10 @@ static void try_again(struct lane *lane, const struct verdict_answer *http, int6
     lane_wait(lane, retry_after_ms ? retry_after_ms : backoff_next(&lane->backoff));
 }
 
-static void tell_away(struct lane *lane, const char *error, int64_t retry_after_ms)
+static void tell_away(struct lane *lane, const char *error, int64_t retry_after_ms, int64_t most_ms)
 {
     char quoted[300];
-    if (health_set_away(lane->host->health, error, retry_after_ms, clock_mono_ns()))
+    if (health_set_away(lane->host->health, error, retry_after_ms, most_ms, clock_mono_ns()))
         log_warn("a backend is away; its data stays in the buffer", "signal=%s backend=%s error=%s",
                  telemetry_name(lane->host->signal), lane->host->config->name,
                  log_quote(error, quoted, sizeof quoted));
@@ -133,7 +158,7 @@ static void hold(struct lane *lane, const struct verdict_answer *http, int64_t r
     int len = http->body.len < 150 ? (int)http->body.len : 150;
     snprintf(error, sizeof error, "%s %d: the backend does not take requests here: %.*s",
              verdict_protocol(lane->host->kind), http->status, len, len ? (const char *)http->body.ptr : "");
-    tell_away(lane, error, retry_after_ms);
+    tell_away(lane, error, retry_after_ms, HEALTH_MOST_WAIT_MS);
     lane_wait(lane, 0); /* health says when */
 }
 
@@ -148,9 +173,9 @@ static void miss(struct lane *lane, const struct sender_answer *answer)
         if (lane_keeps_notes(lane))
             (void)halving_doubt(&lane->halving);
     }
-    lane->is_slow = true;
+    note_failure(lane);
     if (!may_be_in || answer->timed_out || lane->silent++ > 0)
-        tell_away(lane, answer->error, 0);
+        tell_away(lane, answer->error, 0, HEALTH_MOST_SILENCE_MS);
     else
         health_set_error(lane->host->health, answer->error);
     lane_wait(lane, 0);
@@ -176,6 +201,8 @@ void answer_take(struct lane *lane, const struct sender_answer *answer)
     stats_add(lane->host->requests[verdict], 1);
     if (verdict != VERDICT_AWAY)
         tell_back(lane);
+    if (answer->date_ns)
+        health_set_clock(lane->host->health, answer->date_ns, clock_wall_ns());
     switch (verdict) {
     case VERDICT_DELIVERED:
         take(lane);

@@ -14,6 +14,7 @@
 #include "gateway/slots.h"
 
 enum { MS = 1000000, MOST_WAIT_MS = 1000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
+enum { VIEW_DEAR_MS = 5, VIEW_KEPT = 200 };
 
 struct backend {
     const struct gateway_backend_config *config; /* borrowed */
@@ -26,14 +27,17 @@ struct backend {
     struct mailbox mailbox;
     struct lane *lanes[BUFFER_SLOTS]; /* owned; each holds a slot at least */
     size_t lane_count;
-    bool fast_is_next; /* with one lane, slow and new requests take turns */
-    int64_t busy_ns;   /* when there was a request last; 0: and its memory was given back since */
-    int64_t look_ns;   /* after a read error: not before */
+    bool fast_is_next;         /* with one lane, slow and new requests take turns */
+    int64_t busy_ns;           /* when there was a request last; 0: and its memory was given back since */
+    int64_t look_ns;           /* after a read error: not before */
+    int64_t seen_delivered_ns; /* when a request had got through last, as revive() saw it */
     pthread_t thread;
     bool has_thread;
     _Atomic int64_t stop_ns; /* 0: runs; else the deadline of what is under way */
     pthread_mutex_t view_lock;
-    struct buffer_reader *view_reader; /* owned; under view_lock */
+    struct buffer_reader *view_reader; /* owned; under view_lock, and so is the rest */
+    struct buffer_ledger view_ledger;  /* as it was read last, */
+    int64_t view_ns, view_took_ns;     /* when (monotonic; 0: never), and how long that took */
 };
 
 /* ---- what is in flight */
@@ -56,12 +60,43 @@ static void sweep(struct backend *b)
             b->lanes[kept++] = lane;
             continue;
         }
-        if (lane->moved)
+        if (lane->moved && !lane->left)
             slots_move(&b->slots, lane->rows, lane->row_count);
         slots_release(&b->slots, lane->slots);
         lane_free(lane);
     }
     b->lane_count = kept;
+}
+
+/* ---- what was answered */
+
+/* Whether a request before it, of a slot of its own, is not settled yet. */
+static bool must_wait(const struct backend *b, const struct lane *lane)
+{
+    for (size_t i = 0; i < b->lane_count; i++)
+        if (b->lanes[i] != lane && (b->lanes[i]->left & lane->slots))
+            return true;
+    return false;
+}
+
+/* True when slots became free by it. */
+static bool settle_answered(struct backend *b)
+{
+    bool left = false;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state != LANE_ANSWERED || must_wait(b, lane))
+            continue;
+        lane_settle(lane);
+        if (lane->state != LANE_SETTLING || !lane->slots || !lane_may_leave(lane))
+            continue;
+        slots_move(&b->slots, lane->rows, lane->row_count);
+        slots_release(&b->slots, lane->slots);
+        lane->left = lane->slots;
+        lane->slots = 0;
+        left = true;
+    }
+    return left;
 }
 
 /* ---- which request is next */
@@ -133,9 +168,29 @@ static struct lane *choose(struct backend *b, size_t in_flight, int64_t now_ns)
     return lane;
 }
 
+/* A request got through: those that began to fail when none did are not to blame, and need not wait any
+ * longer. */
+static void revive(struct backend *b, int64_t now_ns)
+{
+    int64_t before_ns = b->seen_delivered_ns;
+    if (b->health.delivered_mono_ns == before_ns)
+        return;
+    b->seen_delivered_ns = b->health.delivered_mono_ns;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state != LANE_READY || lane->failing_since_ns <= before_ns || lane->is_blamed ||
+            !halving_is_whole(&lane->halving))
+            continue;
+        lane->is_slow = false;
+        if (lane->due_ns > now_ns)
+            lane->due_ns = now_ns;
+    }
+}
+
 static void start_requests(struct backend *b)
 {
     int64_t now_ns = clock_mono_ns();
+    revive(b, now_ns);
     size_t most = b->health.away ? 1 : (size_t)b->config->lanes;
     if (b->health.away && now_ns < b->health.probe_ns)
         return;
@@ -145,6 +200,7 @@ static void start_requests(struct backend *b)
             return;
         b->fast_is_next = lane->is_slow;
         lane_start(lane);
+        (void)settle_answered(b); /* nothing of it was left to post */
         sweep(b);
     }
 }
@@ -173,16 +229,35 @@ static int choose_timeout_ms(struct backend *b)
     return until <= now_ns ? 0 : (int)((until - now_ns + MS - 1) / MS);
 }
 
+/* Delivered, but the buffer did not take that: posted again after a restart, and so is what came after it. */
+static uint64_t give_up_unsettled(struct backend *b)
+{
+    uint64_t slots = 0;
+    for (size_t i = 0; i < b->lane_count; i++) {
+        struct lane *lane = b->lanes[i];
+        if (lane->state != LANE_READY || !lane->left)
+            continue;
+        slots |= lane->left;
+        lane->state = LANE_DONE;
+    }
+    return slots;
+}
+
 /* What waits is retired; what is posted may finish until the deadline; the buffer's answers are always waited
  * for. True when nothing is left. */
 static bool wind_down(struct backend *b, int64_t deadline_ns)
 {
-    bool is_late = clock_mono_ns() >= deadline_ns;
+    int64_t now_ns = clock_mono_ns();
+    bool is_late = now_ns >= deadline_ns;
+    uint64_t unsettled = is_late ? give_up_unsettled(b) : 0;
     for (size_t i = 0; i < b->lane_count; i++) {
         struct lane *lane = b->lanes[i];
-        if (lane->state == LANE_READY)
+        if (lane->state == LANE_READY && !lane->left)
             lane_retire(lane);
-        else if (is_late && lane->state == LANE_POSTING)
+        else if (lane->state == LANE_READY && lane->due_ns <= now_ns)
+            lane_start(lane); /* it was delivered, and the buffer did not take that */
+        else if (is_late &&
+                 (lane->state == LANE_POSTING || (lane->state == LANE_ANSWERED && (lane->slots & unsettled))))
             lane->state = LANE_DONE; /* its note says that it was under way */
     }
     sweep(b);
@@ -209,6 +284,7 @@ static void *run(void *ctx)
     for (;;) {
         mailbox_drain(&b->mailbox);
         sender_run(b->host.sender);
+        (void)settle_answered(b);
         sweep(b);
         int64_t stop_ns = atomic_load(&b->stop_ns);
         if (stop_ns && wind_down(b, stop_ns))
@@ -218,6 +294,8 @@ static void *run(void *ctx)
             sender_run(b->host.sender); /* what was started goes out now */
         }
         give_memory_back(b);
+        if (settle_answered(b))
+            continue;
         sender_wait(b->host.sender, stop_ns ? STOP_WAIT_MS : choose_timeout_ms(b));
     }
 }
@@ -456,6 +534,20 @@ void backend_free(struct backend *backend)
     free(b);
 }
 
+/* The whole backlog is counted, on the caller's thread: when that takes long, what was counted last serves
+ * for so much longer. */
+static int look_at_ledger(struct backend *b)
+{
+    int64_t now_ns = clock_mono_ns();
+    bool is_dear = b->view_took_ns > (int64_t)VIEW_DEAR_MS * MS;
+    if (b->view_ns && is_dear && now_ns - b->view_ns < b->view_took_ns * VIEW_KEPT)
+        return 0;
+    int err = buffer_reader_ledger(b->view_reader, &b->view_ledger);
+    b->view_took_ns = clock_mono_ns() - now_ns;
+    b->view_ns = now_ns;
+    return err;
+}
+
 int backend_view(struct backend *backend, struct fanout_view *ret_view)
 {
     struct health_view health;
@@ -466,7 +558,8 @@ int backend_view(struct backend *backend, struct fanout_view *ret_view)
     ret_view->away = health.away;
     ret_view->last_delivered_ns = health.last_delivered_ns;
     pthread_mutex_lock(&backend->view_lock);
-    int err = buffer_reader_ledger(backend->view_reader, &ret_view->ledger);
+    int err = look_at_ledger(backend);
+    ret_view->ledger = backend->view_ledger;
     pthread_mutex_unlock(&backend->view_lock);
     return err;
 }

@@ -16,9 +16,10 @@ static bool lose_row(struct lane *lane, uint32_t row, int err)
     lane->fates[row] = err == -ENOENT ? ROW_GONE : ROW_DAMAGED;
     if (err == -EBADMSG)
         log_error("a row of the buffer is damaged; it is dropped",
-                  "signal=%s backend=%s row=%lld origin=%s records=%llu", telemetry_name(lane->host->signal),
-                  lane->host->config->name, (long long)lane->rows[row].id, lane->rows[row].origin,
-                  (unsigned long long)lane->rows[row].records);
+                  "signal=%s backend=%s row=%lld origin=%s boot=%016llx seq=%llu records=%llu",
+                  telemetry_name(lane->host->signal), lane->host->config->name, (long long)lane->rows[row].id,
+                  lane->rows[row].origin, (unsigned long long)lane->rows[row].boot.id,
+                  (unsigned long long)lane->rows[row].seq, (unsigned long long)lane->rows[row].records);
     return true;
 }
 

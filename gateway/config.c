@@ -151,6 +151,16 @@ static const struct conf_option buffer_options_of_gateway[] = {
     {0},
 };
 
+static const struct conf_option otlp_tls_options[] = {
+    {"cert_file", CONF_STRING, offsetof(struct http_tls_files, cert_file), "",
+     .help = "The listeners' certificate with its chain, PEM; without it they speak plain text. Files that "
+             "change are read again within a second, for new connections."},
+    {"key_file", CONF_STRING, offsetof(struct http_tls_files, key_file), "", .help = "Its key."},
+    {"client_ca_file", CONF_STRING, offsetof(struct http_tls_files, client_ca_file), "",
+     .help = "Authority of the clients' certificates, which they must then have."},
+    {0},
+};
+
 static const struct conf_option otlp_options[] = {
     {"enabled", CONF_BOOL, AT(otlp.enabled) - AT(otlp), "false",
      .help = "Receive OTLP from senders outside the cluster."},
@@ -160,6 +170,8 @@ static const struct conf_option otlp_options[] = {
     {"listen_grpc", CONF_STRING, AT(otlp.listen_grpc) - AT(otlp), "0.0.0.0:4317",
      .form = "^([^ ]*:[0-9]{1,5})?$", .example = "127.0.0.1:4317",
      .help = "host:port of OTLP/gRPC, where OTLP/HTTP is recognised as well; \"\": no second listener."},
+    {"tls", CONF_SECTION, AT(otlp.tls) - AT(otlp), .options = otlp_tls_options,
+     .help = "TLS of both listeners, 1.2 or newer; ALPN h2 and http/1.1."},
     {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
      .help =
          "Put the sending pod's k8s.* attributes, where the pod metadata knows its address, on each resource "
@@ -175,6 +187,10 @@ static const struct conf_option otlp_options[] = {
     {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
      .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
              "spread again; 0: never."},
+    {"max_connections", CONF_INT, AT(otlp.max_connections) - AT(otlp), "1024", 16, 20000,
+     .help =
+         "Of each listener. Past it the one that was idle longest gives way to a new one, those that never "
+         "had a request answered first."},
     {0},
 };
 
@@ -252,6 +268,14 @@ static int check_signals(const char *path, const struct gateway_config *config, 
     return 0;
 }
 
+static int check_tls(const char *path, const struct http_tls_files *tls, struct buf *errors)
+{
+    if (!tls->cert_file[0] == !tls->key_file[0] && (tls->cert_file[0] || !tls->client_ca_file[0]))
+        return 0;
+    buf_printf(errors, "%s: otlp.tls: cert_file and key_file are needed both\n", path);
+    return -EINVAL;
+}
+
 static void fill_host(struct gateway_config *config)
 {
     static char name[HOST_NAME_MAX + 1];
@@ -277,6 +301,8 @@ int gateway_config_load(const char *path, struct gateway_config *config, struct 
     if (err < 0)
         return err;
     err = check_signals(path, config, errors);
+    if (err == 0)
+        err = check_tls(path, &config->otlp.tls, errors);
     if (err < 0) {
         conf_free(memory);
         return err;

@@ -3,6 +3,7 @@
 #define GATEWAY_CONFIG_H
 
 #include "base/conf.h"
+#include "base/http_tls_files.h"
 
 struct gateway_backend_tls {
     const char *ca_file, *cert_file, *key_file, *server_name;
@@ -60,8 +61,9 @@ struct gateway_config {
     struct {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
+        struct http_tls_files tls;
         bool kubernetes_attributes;
-        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms;
+        int64_t max_request_bytes, queue_bytes, ack_timeout_ms, max_connection_age_ms, max_connections;
     } otlp;                     /* for senders outside the cluster */
     const char *control_socket; /* for tap and status; "" : buffer.folder/control.sock */
     struct {

@@ -28,12 +28,13 @@ static bool check_file(const char *folder, enum telemetry signal, int *found)
     (*found)++;
     if (buffer_check_file(path, say, path, &check) < 0)
         return false;
-    bool is_whole = check.damaged + check.unreadable + check.problems == 0;
-    printf("%s: %s: %llu rows with %llu records whole, %llu damaged, %llu unreadable; %llu problems of "
-           "structure\n",
+    bool is_whole = check.damaged + check.unreadable + check.missing + check.problems == 0;
+    printf("%s: %s: %llu rows with %llu records whole, %llu damaged, %llu unreadable, %llu missing; "
+           "%llu problems of structure\n",
            path, is_whole ? "ok" : "DAMAGED", (unsigned long long)check.rows,
            (unsigned long long)check.records, (unsigned long long)check.damaged,
-           (unsigned long long)check.unreadable, (unsigned long long)check.problems);
+           (unsigned long long)check.unreadable, (unsigned long long)check.missing,
+           (unsigned long long)check.problems);
     return is_whole;
 }
 

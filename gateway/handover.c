@@ -1,6 +1,7 @@
 #include "gateway/handover.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -272,6 +273,23 @@ static bool take_row(struct run *run)
     return run->has_row;
 }
 
+/* For who looks for a refused line: without them the row goes all the same. */
+static int add_sources(struct run *run, struct batch *batch)
+{
+    struct buf text;
+    char file[BATCH_MAX_FILE + 1];
+    uint64_t begin, end;
+    buf_init(&text, 64 * 1024);
+    int err = buffer_reader_sources(run->readers[0], run->row.id, &text);
+    if (err == 0 && text.len)
+        err = buf_append(&text, "", 1);
+    for (char *at = (char *)text.ptr; err == 0 && at && *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if (sscanf(at, "%512s %" SCNu64 " %" SCNu64, file, &begin, &end) == 3)
+            err = batch_add_source(batch, file, begin, end);
+    buf_fini(&text);
+    return err == -ENOMEM ? err : 0;
+}
+
 static int encode(struct run *run, struct buf *head)
 {
     const struct buffer_row *row = &run->row;
@@ -280,6 +298,8 @@ static int encode(struct run *run, struct buf *head)
     for (size_t i = 0; err == 0 && i < run->backend_count; i++)
         if (run->is_owed[i])
             err = batch_add_owed(batch, run->backends[i]);
+    if (err == 0)
+        err = add_sources(run, batch);
     if (err == 0) {
         batch->boot = row->boot;
         batch->signal = run->signal;
@@ -303,7 +323,7 @@ static int encode(struct run *run, struct buf *head)
 static void send_row(struct run *run, struct target *target)
 {
     struct buf head;
-    buf_init(&head, 64 * 1024);
+    buf_init(&head, 1024 * 1024);
     int err = encode(run, &head);
     if (err == 0)
         err = link_request(target->link, (int)run->signal, buf_bytes(&head), buf_bytes(&run->payload));

@@ -10,7 +10,12 @@
 
 #include "base/backoff.h"
 
-enum { HEALTH_FIRST_WAIT_MS = 500, HEALTH_MOST_WAIT_MS = 30 * 1000, HEALTH_MAX_ERROR = 256 };
+enum {
+    HEALTH_FIRST_WAIT_MS = 500,
+    HEALTH_MOST_WAIT_MS = 30 * 1000,
+    HEALTH_MOST_SILENCE_MS = 5 * 1000, /* between probes of what does not answer: they cost nothing there */
+    HEALTH_MAX_ERROR = 256,
+};
 
 struct health {
     pthread_mutex_t lock; /* of what health_view copies */
@@ -20,6 +25,7 @@ struct health {
     /* the backend's thread only */
     int64_t delivered_mono_ns; /* 0 never */
     int64_t probe_ns;          /* monotonic; while away nothing is posted before it */
+    int64_t clock_ahead_ns;    /* of the backend's clock before ours, in whole seconds; 0 below two */
     struct backoff backoff;
 };
 
@@ -27,9 +33,11 @@ void health_init(struct health *health, uint64_t seed);
 void health_fini(struct health *health);
 
 /* health_set_away: the answer (or its absence) speaks of the backend. wait_ms: when it says itself how long,
- * else 0: a backoff of 500 ms to 30 s, which grows only when a probe fails. True when it was not away before.
+ * else 0: a backoff of 500 ms to most_ms (at most HEALTH_MOST_WAIT_MS), which grows only when a probe fails.
+ * True when it was not away before.
  */
-bool health_set_away(struct health *health, const char *error, int64_t wait_ms, int64_t now_ns);
+bool health_set_away(struct health *health, const char *error, int64_t wait_ms, int64_t most_ms,
+                     int64_t now_ns);
 
 /* health_set_error: shown until the next delivery. */
 void health_set_error(struct health *health, const char *error);
@@ -39,6 +47,9 @@ bool health_set_answered(struct health *health);
 
 /* health_set_delivered: a request got through. */
 void health_set_delivered(struct health *health, int64_t now_ns, int64_t wall_ns);
+
+/* health_set_clock: what the backend's clock said at wall_ns. */
+void health_set_clock(struct health *health, int64_t backend_ns, int64_t wall_ns);
 
 struct health_view {
     bool away;

@@ -21,12 +21,33 @@ static struct isolated *make_room(struct isolation *isolation)
     return first;
 }
 
-void isolation_add(struct isolation *isolation, uint64_t origin, int64_t now_ns)
+static struct isolated *get(struct isolation *isolation, uint64_t origin)
 {
     struct isolated *entry = find(isolation, origin);
-    if (!entry)
+    if (!entry) {
         entry = make_room(isolation);
-    *entry = (struct isolated){origin, now_ns + (int64_t)ISOLATION_S * 1000000000};
+        *entry = (struct isolated){.origin = origin, .is_suspect = true};
+    }
+    return entry;
+}
+
+void isolation_add(struct isolation *isolation, uint64_t origin, int64_t now_ns)
+{
+    struct isolated *entry = get(isolation, origin);
+    entry->until_ns = now_ns + (int64_t)ISOLATION_S * 1000000000;
+    entry->is_suspect = false;
+}
+
+void isolation_suspect(struct isolation *isolation, uint64_t origin, int64_t now_ns)
+{
+    get(isolation, origin)->until_ns = now_ns + (int64_t)ISOLATION_S * 1000000000;
+}
+
+void isolation_absolve(struct isolation *isolation, uint64_t origin)
+{
+    struct isolated *entry = find(isolation, origin);
+    if (entry && entry->is_suspect)
+        *entry = isolation->origins[--isolation->count];
 }
 
 bool isolation_has(struct isolation *isolation, uint64_t origin, int64_t now_ns)

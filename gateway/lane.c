@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "gateway/ahead.h"
 #include "gateway/answer.h"
 #include "gateway/body.h"
 #include "gateway/pace.h"
@@ -263,6 +264,20 @@ static int find_gone(struct lane *lane)
     return 0;
 }
 
+void lane_finish(struct lane *lane)
+{
+    set_state(lane, LANE_ANSWERED);
+}
+
+bool lane_may_leave(const struct lane *lane)
+{
+    const uint64_t *counts = lane->settle.counts;
+    uint64_t others = 0;
+    for (int cause = 0; cause < BUFFER_CAUSES; cause++)
+        others += cause != BUFFER_DELIVERED ? counts[cause] : 0;
+    return !lane_keeps_notes(lane) && others == 0 && lane->settle.refused_count == 0;
+}
+
 void lane_settle(struct lane *lane)
 {
     int err = find_gone(lane);
@@ -314,7 +329,9 @@ void lane_start(struct lane *lane)
 {
     struct part part;
     while (halving_next(&lane->halving, &part)) {
-        int built = body_build(lane, part);
+        int built = ahead_refuse(lane, part);
+        if (built > 0)
+            built = body_build(lane, part);
         if (built == 0)
             continue;
         if (built < 0) {
@@ -326,5 +343,5 @@ void lane_start(struct lane *lane)
             post_body(lane);
         return;
     }
-    lane_settle(lane);
+    lane_finish(lane);
 }

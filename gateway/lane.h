@@ -4,11 +4,14 @@
  *
  *   READY ----start----> NOTING --committed--> POSTING --answer--> READY (the next part, or the same again)
  *     ^  (no note to write: straight to POSTING)                |
- *     '--------------------- due_ns ----------------------------+--nothing left--> SETTLING --committed-->
- * DONE READY --retire, dissolve--> RETIRING --committed--> DONE (the cursors stay)
+ *     '--------------------- due_ns ----------------------------+--nothing left--> ANSWERED
+ *   ANSWERED --settle--> SETTLING --committed--> DONE
+ *   READY --retire, dissolve--> RETIRING --committed--> DONE (the cursors stay)
  *
  * READY waits for due_ns and for its turn; NOTING, SETTLING and RETIRING for the buffer, which always
- * answers; POSTING has the backend's timeout. Backend's thread only.
+ * answers; POSTING has the backend's timeout. Where a repeat is harmless, what was delivered whole leaves its
+ * slots to the next request when it begins to settle: ANSWERED then waits for the one before to be DONE, so
+ * that the buffer hears of a slot in order. Backend's thread only.
  */
 #ifndef GATEWAY_LANE_H
 #define GATEWAY_LANE_H
@@ -18,7 +21,15 @@
 #include "gateway/sender.h"
 #include "gateway/settle.h"
 
-enum lane_state { LANE_READY, LANE_NOTING, LANE_POSTING, LANE_SETTLING, LANE_RETIRING, LANE_DONE };
+enum lane_state {
+    LANE_READY,
+    LANE_NOTING,
+    LANE_POSTING,
+    LANE_ANSWERED,
+    LANE_SETTLING,
+    LANE_RETIRING,
+    LANE_DONE
+};
 enum { LANE_FAILS_BEFORE_BLAME = 3, LANE_VERDICTS = 7 };
 
 /* What the requests of one backend share; owned by the backend. */
@@ -48,6 +59,7 @@ struct lane {
     bool *is_whole;          /* owned; by row: every record of it was translated */
     size_t row_count;
     uint64_t slots; /* bit set of those it holds */
+    uint64_t left;  /* bit set of those that it held, and left before it is settled */
     struct halving halving;
     int64_t due_ns;  /* of READY: not before; monotonic */
     bool is_slow;    /* halving or trying again: it may use a share of the lanes only */
@@ -55,8 +67,9 @@ struct lane {
     unsigned fails;  /* answers of 5xx in a row to the same part */
     unsigned silent; /* posts in a row without an answer */
     int64_t first_fail_ns;
-    bool is_blamed; /* it failed while others got through: what fails of it is cut at once */
-    bool is_noted;  /* a note of it is on disk */
+    int64_t failing_since_ns; /* monotonic: the first of its failures (5xx, no answer) in a row; 0: none */
+    bool is_blamed;           /* it failed while others got through: what fails of it is cut at once */
+    bool is_noted;            /* a note of it is on disk */
     struct backoff backoff;
     struct join join;
     struct payload payload;
@@ -87,8 +100,10 @@ void lane_retire(struct lane *lane);
 /* lane_wait: READY again after ms. The body is built anew then, so that waiting requests hold no memory. */
 void lane_wait(struct lane *lane, int64_t ms);
 
-/* lane_settle: every part is answered: cursors, counts and refused records go to the buffer in one
- * transaction. */
+/* lane_finish: every part is answered. ANSWERED. */
+void lane_finish(struct lane *lane);
+
+/* lane_settle: of ANSWERED: cursors, counts and refused records go to the buffer in one transaction. */
 void lane_settle(struct lane *lane);
 
 /* lane_warn: the buffer failed the lane with a negative errno, and it will try again. */
@@ -99,6 +114,10 @@ static inline bool lane_keeps_notes(const struct lane *lane)
 {
     return lane->host->kind == BACKEND_REMOTE_WRITE;
 }
+
+/* lane_may_leave: of SETTLING: all of it was delivered, and the next request may be posted before that is
+ * committed. */
+bool lane_may_leave(const struct lane *lane);
 
 /* lane_is_in_flight: uses one of the backend's lanes. */
 static inline bool lane_is_in_flight(const struct lane *lane)

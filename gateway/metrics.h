@@ -22,6 +22,8 @@
       "The agent's send time minus the gateway's clock at receipt.", "origin")                               \
     X(MISSING_SEQS, "tributary_gateway_missing_batches_total", STATS_COUNTER, 1,                             \
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
+    X(LATE_BATCHES, "tributary_gateway_late_batches_total", STATS_COUNTER, 1,                                \
+      "Batches that came after later ones of their agent: another gateway had them.", "signal")              \
     /* the own OTLP listeners */                                                                             \
     X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
       "signal", "code")                                                                                      \
@@ -31,6 +33,10 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_gateway_otlp_possible_repeats_total", STATS_COUNTER, 1,              \
       "Records on their way whose client was told to retry: the backend may get them twice.", "signal")      \
+    X(OTLP_ENDED, "tributary_gateway_otlp_connections_ended_total", STATS_COUNTER, 1,                        \
+      "OTLP connections (cause stalled: requests) ended by the listener, by cause.", "cause")                \
+    X(OTLP_CERTIFICATES, "tributary_gateway_otlp_certificates_total", STATS_COUNTER, 1,                      \
+      "Looks at changed certificate files of the OTLP listeners, by result.", "result")                      \
     /* ledger, by signal and backend */                                                                      \
     X(ACCEPTED, "tributary_gateway_accepted_records_total", STATS_COUNTER, 1,                                \
       "Records owed to the backend.", "signal", "backend")                                                   \
@@ -47,6 +53,8 @@
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
+      "backend")                                                                                             \
+    X(LAG_BATCHES, "tributary_gateway_backend_lag_batches", STATS_GAUGE, 1, "Batches owed.", "signal",       \
       "backend")                                                                                             \
     X(SETTLE_RATE, "tributary_gateway_backend_settled_bytes_per_second", STATS_GAUGE, 1,                     \
       "Compressed bytes settled, over the last minute.", "signal", "backend")                                \
@@ -84,6 +92,8 @@
       "Batches pushed back for want of space.", "signal")                                                    \
     X(BUFFER_DAMAGED, "tributary_gateway_buffer_damaged_rows_total", STATS_COUNTER, 1,                       \
       "Rows whose checksum is wrong.", "signal")                                                             \
+    X(WAL_HELD, "tributary_gateway_buffer_wal_held", STATS_GAUGE, 1,                                         \
+      "1 while the reader keeps a WAL past half of its limit from being written back.", "signal", "reader")  \
     /* the program */                                                                                        \
     X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \

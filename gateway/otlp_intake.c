@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/otlp_receiver.h"
 #include "gateway/metrics.h"
 
@@ -82,6 +83,7 @@ static void tell(struct otlp_intake *intake, const struct way *way)
     switch (way->append.outcome) {
     case BUFFER_COMMITTED:
     case BUFFER_REPEATED:
+    case BUFFER_LATE: /* not asked for */
         otlp_receiver_committed(intake->receiver, batch);
         return;
     case BUFFER_FULL:
@@ -150,6 +152,36 @@ static int attributes(void *ctx, const char *host, struct buf *out)
     return buf_append(out, known.ptr, known.len);
 }
 
+static void on_event(void *ctx, enum http_event event, const char *words)
+{
+    static struct log_limit limit, full;
+    char quoted[512];
+    unsigned held;
+    (void)ctx;
+    switch (event) {
+    case HTTP_EVENT_TLS_FAILED:
+    case HTTP_EVENT_TLS_TIMEOUT:
+        if (log_limit_pass(&limit, 10, &held))
+            log_warn("an OTLP client did not get through TLS", "why=%s held_back=%u",
+                     log_quote(words[0] ? words : "too slow", quoted, sizeof quoted), held);
+        return;
+    case HTTP_EVENT_IDLE_ENDED:
+    case HTTP_EVENT_UNFINISHED_ENDED:
+    case HTTP_EVENT_STALLED_ENDED:
+        if (log_limit_pass(&full, 60, &held))
+            log_warn("the OTLP listener is full: connections or requests that stand still give way",
+                     "held_back=%u", held);
+        return;
+    case HTTP_EVENT_TLS_RENEWED:
+        log_info("the OTLP listener's certificate was read again", NULL);
+        return;
+    case HTTP_EVENT_TLS_UNUSABLE:
+        log_error("the OTLP listener's certificate cannot be used", "why=%s",
+                  log_quote(words, quoted, sizeof quoted));
+        return;
+    }
+}
+
 /* Life */
 
 int otlp_intake_port(const struct otlp_intake *intake)
@@ -176,17 +208,20 @@ static int start_receiver(struct otlp_intake *intake, const struct gateway_confi
     struct otlp_options options = {
         .listen_http = config->otlp.listen_http,
         .listen_grpc = config->otlp.listen_grpc,
+        .tls = config->otlp.tls,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->otlp.queue_bytes,
+        .connections = (int)config->otlp.max_connections,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,
         .max_connection_age_ms = config->otlp.max_connection_age_ms,
         .stats = intake->stats,
         .metrics = {GATEWAY_OTLP_REQUESTS, GATEWAY_OTLP_RECORDS, GATEWAY_OTLP_QUEUE_BYTES,
-                    GATEWAY_OTLP_POSSIBLE_REPEATS},
+                    GATEWAY_OTLP_POSSIBLE_REPEATS, GATEWAY_OTLP_ENDED, GATEWAY_OTLP_CERTIFICATES},
         .ctx = intake,
         .wake = wake,
         .withdraw = withdraw,
         .attributes = attributes,
+        .on_event = on_event,
     };
     return otlp_receiver_new(&intake->loop->uv, &options, &intake->receiver);
 }

@@ -93,6 +93,15 @@ static void answer_busy(struct receive *receive, struct desk *desk, uint32_t wai
     answer_batch(receive, desk, &reply);
 }
 
+static void answer_failed(struct receive *receive, struct desk *desk)
+{
+    struct wire_reply reply = {.answer = WIRE_BUSY,
+                               .retry_after_ms = FULL_WAIT_MS,
+                               .reason = "the buffer cannot commit",
+                               .cannot_commit = true};
+    answer_batch(receive, desk, &reply);
+}
+
 /* ---- what cannot be served */
 
 static const char *cause_of(int error)
@@ -181,14 +190,31 @@ static void count_committed(struct receive *receive, const struct desk *desk)
 
 static void report_missing(struct receive *receive, const struct desk *desk, uint64_t missing)
 {
-    static struct log_limit limit;
-    unsigned held;
     stats_add(stats_cell(receive->stats, GATEWAY_MISSING_SEQS, telemetry_name(desk->batch->signal)),
               (int64_t)missing);
-    if (missing && log_limit_pass(&limit, 10, &held))
+    if (missing) /* said once after a resume */
         log_error("receive: the buffer misses batches that it acknowledged",
-                  "origin=%s signal=%s missing=%llu held_back=%u", desk->batch->origin,
-                  telemetry_name(desk->batch->signal), (unsigned long long)missing, held);
+                  "origin=%s signal=%s boot=%016llx seq=%llu-%llu missing=%llu", desk->batch->origin,
+                  telemetry_name(desk->batch->signal), (unsigned long long)desk->batch->boot.id,
+                  (unsigned long long)(desk->batch->acknowledged_seq - missing + 1),
+                  (unsigned long long)desk->batch->acknowledged_seq, (unsigned long long)missing);
+}
+
+/* It was under way when its sender left, whose kernel went on trying after a cut. Committed, it would go out
+ * after what is newer, long after another gateway had it. Nobody waits for the answer. */
+static void answer_late(struct receive *receive, struct desk *desk)
+{
+    static struct log_limit limit;
+    const struct batch *batch = desk->batch;
+    struct wire_reply reply = {.answer = WIRE_REFUSED};
+    unsigned held;
+    snprintf(reply.reason, sizeof reply.reason, "batches after this one were committed before it");
+    stats_add(stats_cell(receive->stats, GATEWAY_LATE_BATCHES, telemetry_name(batch->signal)), 1);
+    if (log_limit_pass(&limit, 10, &held))
+        log_info("receive: a batch came too late", "origin=%s signal=%s seq=%llu records=%llu held_back=%u",
+                 batch->origin, telemetry_name(batch->signal), (unsigned long long)batch->seq,
+                 (unsigned long long)batch->records, held);
+    answer_batch(receive, desk, &reply);
 }
 
 static void answer_append(struct receive *receive, struct desk *desk, const struct buffer_append *append)
@@ -208,11 +234,14 @@ static void answer_append(struct receive *receive, struct desk *desk, const stru
         report_missing(receive, desk, reply.missing_seqs);
         answer_batch(receive, desk, &reply);
         return;
+    case BUFFER_LATE:
+        answer_late(receive, desk);
+        return;
     case BUFFER_FULL:
         answer_busy(receive, desk, FULL_WAIT_MS, "the buffer is full");
         return;
     case BUFFER_FAILED:
-        answer_busy(receive, desk, FULL_WAIT_MS, "the buffer cannot commit");
+        answer_failed(receive, desk);
         return;
     }
 }
@@ -271,8 +300,10 @@ static void serve_batch(struct receive *receive, struct desk *desk)
     else if (receive->bytes_under_way && receive->bytes_under_way + desk->bytes > IN_FLIGHT_BYTES)
         answer_busy(receive, desk, CROWDED_WAIT_MS, "too many batches wait for their commit");
     else {
-        desk->append = (struct buffer_append){
-            .letter.open = on_appended, .reply_to = &receive->loop->mailbox, .batch = batch};
+        desk->append = (struct buffer_append){.letter.open = on_appended,
+                                              .reply_to = &receive->loop->mailbox,
+                                              .batch = batch,
+                                              .is_in_order = !batch->handed_over};
         receive->under_way++;
         receive->bytes_under_way += desk->bytes;
         buffer_append(receive->buffers[batch->signal], &desk->append);
@@ -322,6 +353,7 @@ static void on_resumed(struct letter *letter)
     struct wire_resume_reply reply = {
         .answer = work->error < 0 ? WIRE_BUSY : WIRE_COMMITTED,
         .retry_after_ms = work->error < 0 ? FULL_WAIT_MS : 0,
+        .cannot_commit = work->error < 0 && work->error != -ENOSPC,
         .delivered_seq = work->standing.delivered_seq,
         .holds_undelivered = work->standing.holds_undelivered,
     };

@@ -5,7 +5,7 @@
 
 #include "gateway/records.h"
 
-enum { RECORD_SOURCE_MAX = 512 };
+enum { RECORD_SOURCE_MAX = 1025 };
 
 /* record_source: "pod NAMESPACE/POD/CONTAINER" of lines, and of spans by their k8s.* attributes; "target JOB
  * INSTANCE" of samples; "service NAME" of other spans; "" when no label tells. Cut to fit. */

@@ -81,7 +81,9 @@ static void print_head(struct work *work, const struct buffer_refusal *refusal, 
 {
     char at[RECORD_PRINT_TIME], source[RECORD_SOURCE_MAX] = "";
     record_print_time(refusal->at_ns, at);
-    if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) == 0)
+    if (refusal->source[0])
+        snprintf(source, sizeof source, "%s", refusal->source);
+    else if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) == 0)
         record_source_of(refusal->format, buf_bytes(&work->raw), source);
     buf_clear(&work->raw);
     if (work->is_json) {

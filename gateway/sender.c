@@ -272,6 +272,15 @@ static const char *words_of(const struct exchange *x, CURLcode code)
     return x->error[0] ? x->error : curl_easy_strerror(code);
 }
 
+static int64_t date_of(const struct exchange *x)
+{
+    struct curl_header *date;
+    if (curl_easy_header(x->easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return 0;
+    time_t at = curl_getdate(date->value, NULL);
+    return at > 0 ? (int64_t)at * 1000000000 : 0;
+}
+
 static void finish(struct exchange *x, CURLcode code)
 {
     struct sender_post *post = x->post;
@@ -283,6 +292,7 @@ static void finish(struct exchange *x, CURLcode code)
         curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
         if (curl_easy_header(x->easy, "Retry-After", 0, CURLH_HEADER, -1, &after) == CURLHE_OK)
             snprintf(retry_after, sizeof retry_after, "%s", after->value);
+        answer.date_ns = date_of(x);
         answer.http = (struct verdict_answer){
             .status = (int)status, .retry_after = after ? retry_after : NULL, .body = buf_bytes(&x->answer)};
     } else {

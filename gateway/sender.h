@@ -27,6 +27,7 @@ struct sender_answer { /* borrowed; valid during done() only */
     struct verdict_answer http;
     const char *error; /* of the last two outcomes; else "" */
     bool timed_out;
+    int64_t date_ns; /* of the answer's Date; 0: none */
     int64_t took_ns;
 };
 

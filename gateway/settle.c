@@ -3,9 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "gateway/disorder.h"
+#include "gateway/refused_source.h"
 #include "gateway/verdict.h"
 
-enum { MOST_REFUSED_BYTES = 256 << 20 };
+enum {
+    MOST_REFUSED_BYTES = 256 << 20,
+    MOST_EXACT = 64 /* refused lines of a request whose offset is worked out */
+};
+#define OLD_NS (INT64_C(3600) * 1000000000) /* what Prometheus calls out of bounds, by default */
 
 struct settling {
     const struct buffer_row *rows; /* these are borrowed */
@@ -15,6 +21,10 @@ struct settling {
     struct payload *payload;
     struct settle *to;
     bool *was_in; /* owned; by doubt */
+    struct {
+        bool *is_own; /* owned; by sample; NULL: not looked for yet */
+        uint32_t count, row;
+    } disorder; /* of one row that goes back */
 };
 
 /* ---- was a doubted part in? */
@@ -123,9 +133,50 @@ static bool was_in_before(const struct settling *s, uint32_t row, uint32_t recor
     return false;
 }
 
-static enum buffer_cause cause_of(const struct settling *s, const struct part_answer *answer, uint32_t row)
+/* It holds what was too old when it came: a wrong clock, and no other gateway that was faster. */
+static bool came_old(const struct buffer_row *r)
+{
+    return !r->handed_over && r->committed_at_ns - r->earliest_ns > OLD_NS;
+}
+
+static void look_for_disorder(struct settling *s, uint32_t row)
+{
+    struct bytes raw;
+    uint32_t count;
+    free(s->disorder.is_own);
+    s->disorder.is_own = NULL;
+    s->disorder.count = 0;
+    s->disorder.row = row;
+    if (payload_raw(s->payload, &s->rows[row], &raw) < 0 || split_count(s->rows[row].format, raw, &count) < 0)
+        return;
+    s->disorder.is_own = calloc(count + 1, sizeof *s->disorder.is_own);
+    if (s->disorder.is_own &&
+        disorder_find(s->payload->reader, &s->rows[row], raw, count, s->disorder.is_own) == 0)
+        s->disorder.count = count;
+}
+
+/* What cannot be told is the origin's own. */
+static bool is_own_disorder(struct settling *s, uint32_t row, uint32_t record)
+{
+    if (!s->disorder.is_own || s->disorder.row != row)
+        look_for_disorder(s, row);
+    return record >= s->disorder.count || s->disorder.is_own[record];
+}
+
+/* Applications do not wait for each other, so their order says nothing. */
+static bool may_be_overtaken(struct settling *s, const struct part_answer *answer, uint32_t row)
 {
     const struct buffer_row *r = &s->rows[row];
+    struct bytes words = bytes_of_string(halving_words(s->h, answer));
+    if (!verdict_is_out_of_order(words) || (came_old(r) && verdict_is_out_of_bounds(words)))
+        return false;
+    if (r->format == FORMAT_REMOTE_WRITE_1)
+        return r->handed_over || !r->goes_back || !is_own_disorder(s, row, answer->part.from);
+    return r->format == FORMAT_OTLP_METRICS && r->handed_over;
+}
+
+static enum buffer_cause cause_of(struct settling *s, const struct part_answer *answer, uint32_t row)
+{
     switch (answer->outcome) {
     case PART_TAKEN:
         return BUFFER_DELIVERED;
@@ -138,12 +189,7 @@ static enum buffer_cause cause_of(const struct settling *s, const struct part_an
     }
     if (was_in_before(s, row, answer->part.from))
         return BUFFER_CAUSE_REPEATED;
-    bool is_metrics = r->format == FORMAT_REMOTE_WRITE_1 || r->format == FORMAT_OTLP_METRICS;
-    bool has_order = r->format == FORMAT_REMOTE_WRITE_1; /* applications do not wait for each other */
-    bool may_be_late = is_metrics && (r->handed_over || (has_order && !r->goes_back));
-    if (may_be_late && verdict_is_out_of_order(bytes_of_string(halving_words(s->h, answer))))
-        return BUFFER_OVERTAKEN;
-    return BUFFER_REFUSED;
+    return may_be_overtaken(s, answer, row) ? BUFFER_OVERTAKEN : BUFFER_REFUSED;
 }
 
 /* Appends the part's records as a message of their own; what cannot be cut is kept whole, what cannot be read
@@ -178,6 +224,20 @@ static struct buffer_refused *add_refused(struct settle *to)
     return refused;
 }
 
+/* What was kept from `before` on is the refused message. */
+static int name_source(struct settling *s, uint32_t row, size_t before, bool is_one,
+                       struct buffer_refused *refused)
+{
+    char source[RECORD_SOURCE_MAX];
+    struct bytes message = {s->to->bytes.ptr + before, s->to->bytes.len - before};
+    if (message.len == 0)
+        return 0;
+    refused_source_find(s->payload, &s->rows[row], message, is_one && s->to->refused_count <= MOST_EXACT,
+                        source);
+    refused->source = source[0] ? strdup(source) : NULL;
+    return source[0] && !refused->source ? -ENOMEM : 0;
+}
+
 static int keep(struct settling *s, const struct part_answer *answer, uint32_t row, enum buffer_cause cause,
                 uint64_t records)
 {
@@ -194,7 +254,7 @@ static int keep(struct settling *s, const struct part_answer *answer, uint32_t r
     refused->records = records;
     int err = keep_payload(s, answer, row);
     refused->payload.len = s->to->bytes.len - before; /* its pointer is set when all bytes are there */
-    return err;
+    return err < 0 ? err : name_source(s, row, before, records == 1, refused);
 }
 
 /* ---- a row */
@@ -363,10 +423,12 @@ int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const
                 const struct halving *h, struct payload *payload, struct settle *ret_settle)
 {
     struct settle to = {.is_refused = calloc(h->row_count + 1, sizeof *to.is_refused)};
-    struct settling s = {rows, fates, is_whole, h, payload, &to, NULL};
+    struct settling s = {
+        .rows = rows, .fates = fates, .is_whole = is_whole, .h = h, .payload = payload, .to = &to};
     buf_init(&to.bytes, MOST_REFUSED_BYTES);
     int err = to.is_refused ? settle_rows(&s) : -ENOMEM;
     free(s.was_in);
+    free(s.disorder.is_own);
     if (err < 0) {
         settle_fini(&to);
         return err;
@@ -377,6 +439,8 @@ int settle_make(const struct buffer_row *rows, const enum row_fate *fates, const
 
 void settle_fini(struct settle *settle)
 {
+    for (size_t i = 0; i < settle->refused_count; i++)
+        free((char *)(uintptr_t)settle->refused[i].source);
     free(settle->refused);
     free(settle->is_refused);
     buf_fini(&settle->bytes);

@@ -22,8 +22,8 @@ struct settle {
     size_t moved_count;
     uint64_t counts[BUFFER_CAUSES];
     uint64_t untranslated[TRANSLATE_REASON_COUNT]; /* records by reason, among the refused */
-    struct buffer_refused
-        *refused; /* owned; words and origin borrowed from the request, payloads from bytes */
+    struct buffer_refused *refused; /* owned, and each one's source; words and origin borrowed from the
+                                       request, payloads from bytes */
     size_t refused_count, refused_room;
     struct buf bytes; /* owned */
     bool *is_refused; /* owned; by row: something of it was refused or overtaken */

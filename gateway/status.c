@@ -17,6 +17,7 @@ struct status {
     struct replicas *replicas; /* borrowed */
     uv_timer_t timer;
     int64_t behind_ns[REPORT_MAX_BACKENDS]; /* monotonic: when it was logged last; 0: it is not behind */
+    char wal_readers[TELEMETRY_COUNT][sizeof((struct buffer_state *)0)->wal_reader]; /* told of; "": nobody */
     struct rate rates[REPORT_MAX_BACKENDS]; /* the backends' order is that of the configuration */
     struct fanout_view views[REPORT_MAX_BACKENDS];
     struct rate_view rate_views[REPORT_MAX_BACKENDS];
@@ -91,6 +92,28 @@ static void log_backend(struct status *status, const struct report *report, size
         rate->bytes_per_s, rate_end_s(rate, view->ledger.lag_bytes), report_runway_s(report, view->signal));
 }
 
+/* Who keeps a WAL from being written back is named when that begins and when it ends. */
+static void tell_wal_reader(struct status *status, enum telemetry signal, const struct buffer_state *state)
+{
+    char *told = status->wal_readers[signal], quoted[300];
+    struct stats *stats = status->parts->stats;
+    const char *name = telemetry_name(signal);
+    if (strcmp(told, state->wal_reader) == 0)
+        return;
+    if (told[0])
+        stats_set(stats_cell(stats, GATEWAY_WAL_HELD, name, told), 0);
+    if (state->wal_reader[0]) {
+        stats_set(stats_cell(stats, GATEWAY_WAL_HELD, name, state->wal_reader), 1);
+        log_warn("a reader keeps the WAL from being written back; at its limit batches are pushed back",
+                 "signal=%s reader=%s wal_bytes=%lld", name,
+                 log_quote(state->wal_reader, quoted, sizeof quoted), (long long)state->wal_bytes);
+    } else {
+        log_info("the WAL is written back again", "signal=%s reader=%s", name,
+                 log_quote(told, quoted, sizeof quoted));
+    }
+    memcpy(told, state->wal_reader, sizeof state->wal_reader);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct status *status = timer->data;
@@ -100,6 +123,8 @@ static void on_timer(uv_timer_t *timer)
     publish_rates(status, &report);
     for (size_t i = 0; i < report.backend_count; i++)
         log_backend(status, &report, i);
+    for (int s = 0; s < TELEMETRY_COUNT; s++)
+        tell_wal_reader(status, (enum telemetry)s, &report.buffers[s]);
 }
 
 static void fill(struct status *status, struct report *report)

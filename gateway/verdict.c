@@ -183,6 +183,11 @@ bool verdict_is_out_of_order(struct bytes body)
     return false;
 }
 
+bool verdict_is_out_of_bounds(struct bytes body)
+{
+    return has_words(body, "out of bounds") || has_words(body, "too old sample");
+}
+
 bool verdict_may_be_data(enum backend_kind kind, const struct verdict_answer *answer)
 {
     if (answer->status >= 500 || (kind == BACKEND_OTLP_GRPC && answer->retry_ms == 0))

@@ -46,6 +46,9 @@ enum verdict verdict_of(enum backend_kind kind, const struct verdict_answer *ans
  * out of bounds. */
 bool verdict_is_out_of_order(struct bytes body);
 
+/* verdict_is_out_of_bounds: among those, it is about time alone: too old, whatever is in already. */
+bool verdict_is_out_of_bounds(struct bytes body);
+
 /* verdict_is_of_backend: 401, 403, 404, 405, 407, redirects and what is no final HTTP status; of gRPC
  * NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED: such an answer speaks of the backend whatever
  * the data is. */

@@ -33,6 +33,7 @@ static void collect_ledger(struct stats *stats, const struct fanout_view *view)
               (int64_t)ledger->accepted - settled - (int64_t)ledger->buffered);
     stats_set(stats_cell(stats, GATEWAY_LAG_SECONDS, signal, view->name), lag_ns);
     stats_set(stats_cell(stats, GATEWAY_LAG_BYTES, signal, view->name), ledger->lag_bytes);
+    stats_set(stats_cell(stats, GATEWAY_LAG_BATCHES, signal, view->name), ledger->lag_rows);
     stats_set(stats_cell(stats, GATEWAY_BACKEND_AWAY, signal, view->name), view->away);
 }
 
@@ -68,28 +69,34 @@ static void collect(void *ctx)
     stats_set(stats_cell(parts->stats, GATEWAY_LOOP_LAG), parts->loop->lag_ns);
 }
 
-/* Why it is not ready, or NULL. */
-static const char *unready_reason(const struct web_parts *parts)
+/* Whether it is ready; else why it is not goes into body. */
+static bool tell_reason(const struct web_parts *parts, struct buf *body)
 {
-    if (parts->draining)
-        return "draining";
-    if (!parts->receive || !receive_is_open(parts->receive))
-        return "listeners are not open";
+    const char *reason = parts->draining                                       ? "draining"
+                         : !parts->receive || !receive_is_open(parts->receive) ? "listeners are not open"
+                                                                               : NULL;
+    bool is_ready = !reason;
+    if (reason)
+        buf_printf(body, "not ready: %s\n", reason);
     for (int s = 0; s < TELEMETRY_COUNT; s++) {
         struct buffer_state state;
         buffer_get_state(parts->buffers[s], &state);
-        if (!state.can_commit)
-            return "the buffer cannot commit";
+        if (state.can_commit)
+            continue;
+        is_ready = false;
+        buf_printf(body, "not ready: the buffer of %s cannot commit: %s\n", telemetry_name((enum telemetry)s),
+                   strerror(-state.last_error));
     }
-    return NULL;
+    return is_ready;
 }
 
 static bool tell_ready(void *ctx, struct buf *body)
 {
     struct web *web = ctx;
     static struct fanout_view views[VIEWS_MAX]; /* loop thread only */
-    const char *reason = unready_reason(web->parts);
-    buf_printf(body, reason ? "not ready: %s\n" : "ready%s\n", reason ? reason : "");
+    bool is_ready = tell_reason(web->parts, body);
+    if (is_ready)
+        buf_append_string(body, "ready\n");
     size_t count = get_views(web->parts, views);
     for (size_t i = 0; i < count; i++) {
         const struct fanout_view *v = &views[i];
@@ -97,7 +104,7 @@ static bool tell_ready(void *ctx, struct buf *body)
                    v->away ? "away" : "ok", (unsigned long long)v->ledger.buffered,
                    v->last_error[0] ? ", last error: " : "", v->last_error);
     }
-    return !reason;
+    return is_ready;
 }
 
 int web_new(const char *address, struct web_parts *parts, struct web **ret_web)

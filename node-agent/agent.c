@@ -47,6 +47,7 @@ struct agent {
     struct conf_memory *memory; /* owned; what config points into */
     struct stats *stats;        /* owned, as all below */
     struct state_lock *lock;    /* NULL: there is no state folder */
+    struct refusals *refusals;
     struct series_queue *queue;
     struct host_metrics *host_metrics;
     struct scrape *scrape;
@@ -121,16 +122,21 @@ static void shut_otlp(struct shipping *shipping, bool is_shut)
 
 static int start_sources(struct agent *agent)
 {
-    int err = series_queue_new(&agent->config, agent->stats, &agent->queue);
+    int err = refusals_new(agent->stats, &agent->refusals);
+    if (err == 0)
+        err = series_queue_new(&agent->config, agent->stats, &agent->queue);
     if (err < 0)
         return err;
+    series_queue_set_refusals(agent->queue, agent->refusals);
     agent->full.read[TELEMETRY_METRICS].source = series_queue_source(agent->queue);
     if (!agent->config.logs.enabled)
         return 0;
     err = logs_new(&agent->loop, &agent->config, agent->stats, &agent->logs);
-    if (err == 0)
-        agent->full.read[TELEMETRY_LOGS].source = logs_source(agent->logs);
-    return err;
+    if (err < 0)
+        return err;
+    logs_set_refusals(agent->logs, agent->refusals);
+    agent->full.read[TELEMETRY_LOGS].source = logs_source(agent->logs);
+    return 0;
 }
 
 static void use_assignment(void *ctx, const struct assignment *assignment)
@@ -222,6 +228,7 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
         err = start_shipping(agent, &agent->full, SHIP_OF_NODE);
     if (err < 0)
         return err;
+    ship_set_refusals(agent->full.ship, agent->refusals);
     if (agent->spool)
         spool_start(agent->spool, agent->full.ship);
     if (agent->logs) {
@@ -459,6 +466,7 @@ static int run(struct agent *agent)
                  agent->config.web.listen);
     loop_run(&agent->loop);
     series_queue_free(agent->queue);
+    refusals_free(agent->refusals);
     senders_fini(&agent->senders);
     loop_fini(&agent->loop);
     return err;

@@ -29,6 +29,9 @@ struct collector {
     int (*update)(void *state, struct metric_sink *sink);
     void (*stop)(void *state);
     bool blocks;
+    /* What it reads comes and goes with a device or a module, which the kernel announces: having found
+     * nothing it need not look again before that (announcements.h). */
+    bool announced;
     /* The switches below --collector.NAME. (collector_flags.h): "NAME.x" is on or off, "NAME.x=" takes a
      * value, "NAME.x=~" an expression. NULL ends; NULL for none. */
     const char *const *flags;
@@ -51,9 +54,5 @@ static inline void collector_emit(struct metric_sink *sink, const char *name, en
  * configuration itself, borrowed. */
 int collector_start_with_config(const struct agent_config *config, void **ret_state);
 void collector_stop_nothing(void *state);
-
-/* collector_run: one update, followed by node_scrape_collector_duration_seconds and _success of the
- * collector. Returns what update returned. */
-int collector_run(const struct collector *collector, void *state, struct metric_sink *sink);
 
 #endif

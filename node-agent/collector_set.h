@@ -3,6 +3,7 @@
 #define NODE_AGENT_COLLECTOR_SET_H
 
 #include "base/log.h"
+#include "node-agent/announcements.h"
 #include "node-agent/collector.h"
 
 enum { COLLECTOR_SET_MAX = 128 };
@@ -12,16 +13,20 @@ struct collector_set {
         const struct collector *collector;
         void *state; /* owned */
         struct log_limit limit;
+        int nothing_err;        /* what the last update returned, which found nothing, */
+        uint64_t nothing_since; /* in this epoch of announcements; 0: it found something */
     } items[COLLECTOR_SET_MAX];
     size_t count;
+    struct announcements *announcements; /* owned; NULL until a collector needs them */
 };
 
 /* collector_set_add: starts the collector. 0, -E2BIG, or start's error. */
 int collector_set_add(struct collector_set *set, const struct collector *collector,
                       const struct agent_config *config);
 
-/* collector_set_run: one update of each, in the order in which they were added. What fails is logged, at a
- * limited rate. */
+/* collector_set_run: one update of each, in the order in which they were added, followed by
+ * node_scrape_collector_duration_seconds and _success of the collector. One that found nothing last time is
+ * not asked again before something could have come. What fails is logged, at a limited rate. */
 void collector_set_run(struct collector_set *set, struct metric_sink *sink);
 
 /* collector_set_stop: stops all; safe on a zeroed set. */

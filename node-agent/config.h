@@ -3,6 +3,7 @@
 #define NODE_AGENT_CONFIG_H
 
 #include "base/conf.h"
+#include "base/http_tls_files.h"
 
 struct agent_tls {
     const char *ca_file, *cert_file, *key_file, *server_name; /* "" unset */
@@ -86,7 +87,8 @@ struct agent_config {
     struct {
         bool enabled;
         const char *listen_http, *listen_grpc; /* listen_grpc: "" none */
-        int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms;
+        struct http_tls_files tls;
+        int64_t max_request_bytes, ack_timeout_ms, max_connection_age_ms, max_connections;
         int ack; /* enum agent_ack */
         bool kubernetes_attributes;
     } otlp;

@@ -111,7 +111,7 @@ static int take_value(struct exposition *parser, struct bytes *at, struct bytes 
     if (len < 0)
         return bad(parser, "label value has no closing quote");
     struct bytes value = {at->ptr, (size_t)len};
-    if (!utf8_is_valid(value))
+    if (!parser->is_lenient && !utf8_is_valid(value))
         return bad(parser, "label value is not UTF-8");
     /* room for the rest of the line: what the next values ask for then fits as well, so that none of them
      * moves */
@@ -215,7 +215,8 @@ static int parse_sample(struct exposition *parser, struct bytes line, struct exp
     entry->label_count = 0;
     entry->has_time = false;
     entry->name = take_name(&line, true);
-    if (entry->name.len == 0)
+    bool is_nameless = entry->name.len == 0;
+    if (is_nameless && (!parser->is_lenient || line.len == 0 || *line.ptr != '{'))
         return bad(parser, "expected a metric name");
     size_t before = line.len;
     skip_blanks(&line);

@@ -37,6 +37,8 @@ struct exposition {
     size_t line;          /* of the entry read last, from 1 */
     const char *problem;  /* set by exposition_next when it answers -EBADMSG: what is wrong in that line */
     struct buf unescaped; /* owned */
+    bool is_lenient; /* set by the owner: samples without a name, and label values that are not UTF-8, are
+                        shown as they stand, so that they cost themselves and not the page */
 };
 
 /* exposition_init: page is borrowed for the parser's life. */

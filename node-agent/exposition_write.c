@@ -2,288 +2,146 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
+#include "node-agent/constant_memory.h"
+#include "node-agent/exposition_families.h"
+#include "node-agent/exposition_line.h"
 #include "node-agent/exposition_value.h"
 
-enum {
-    FAMILY_BYTES = 16 * 1024 * 1024,
-    MAX_LABELS = 64,
-    FIRST_SLOTS = 256,
-    IDLE_FAMILIES = 256 /* that many more than are in use are remembered */
+enum { PAGE_BYTES = 64 * 1024 * 1024, LOOK_AHEAD = 16, FIRST_ROOM = 256 };
+
+/* A page is nearly always the last one with other values: the same samples are put in the same order. So what
+ * a page needs of a sample stands close together, in the order of putting (struct sample) and in the order of
+ * the page (struct place); lines and families are only looked at when samples came or went. */
+struct sample {
+    uint64_t identity; /* of its name, type and labels */
+    uint64_t head;     /* of its help if it is the first of its family, else 0 */
+    double value;
+    size_t place;
+    struct exposition_line *line; /* owned */
+    struct exposition_family *family;
 };
 
-struct line { /* of a family's page */
-    size_t values, begin, end;
-    unsigned labels, part; /* part: of a histogram or summary, 0 bounds, 1 sum, 2 count */
-    double bound;
+struct sample_list {
+    struct sample *items; /* owned */
+    size_t count, room;
 };
 
-struct family {
-    char *name; /* owned */
-    size_t name_len, hash;
-    enum metric_type type;
-    struct buf help;    /* as it was given, with its NUL */
-    struct buf head;    /* the lines HELP and TYPE */
-    struct buf page;    /* per sample: the label values it is sorted by, each with a NUL, then its line */
-    struct line *lines; /* owned */
-    size_t line_count, line_room;
-    bool unsorted; /* the lines did not come in their order */
+struct place {
+    size_t fixed; /* how many bytes of the page's fixed text stand before the value */
+    size_t len;
+    char value[EXPOSITION_VALUE_BYTES + 2]; /* a blank, the value, a newline */
 };
 
 struct exposition_writer {
-    struct metric_sink sink;  /* first, so that a sink is a writer */
-    struct family **families; /* owned; sorted by name once the page was finished */
-    size_t count, room, used; /* used: with lines on this page */
-    bool unsorted;
-    struct family **slots; /* owned; hash table of them */
-    size_t slot_count;
+    struct metric_sink sink; /* first, so that a sink is a writer */
+    struct constant_memory constants;
+    uint64_t seed, page;
+    struct sample_list last; /* the last page's samples */
+    size_t at;               /* in last: where the next one is expected; those before are on this page too */
+    bool changed; /* the page is another one: what it has is in now, and last has only what follows at */
+    struct sample_list now;
+    struct exposition_families families;
+    struct buf fixed;     /* heads, names and labels in the order of the page */
+    struct place *places; /* owned; last.count, in that order */
+    size_t bytes;         /* of all lines */
     int error;
 };
 
-/* ---- one line ---- */
+/* ---- identities ---- */
 
-static int put_escaped(struct buf *out, const char *text, size_t len, bool quotes)
+static uint64_t mix(uint64_t hash, uint64_t word)
 {
-    int err = 0;
-    if (!memchr(text, '\n', len) && !memchr(text, '\\', len) && (!quotes || !memchr(text, '"', len)))
-        return buf_append(out, text, len);
-    for (size_t i = 0; i < len && err == 0; i++) {
-        char c = text[i];
-        bool escaped = c == '\n' || c == '\\' || (quotes && c == '"');
-        err = !escaped    ? buf_append(out, &c, 1)
-              : c == '\n' ? buf_append(out, "\\n", 2)
-                          : buf_append(out, (char[]){'\\', c}, 2);
+    unsigned __int128 product = (unsigned __int128)(hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* A literal is known by its address. */
+static uint64_t mix_string(const struct exposition_writer *writer, uint64_t hash, const char *string)
+{
+    uint64_t word;
+    if (constant_memory_has(&writer->constants, string))
+        return mix(hash, (uintptr_t)string);
+    size_t len = strlen(string), i = 0;
+    hash = mix(hash, len);
+    for (; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, string + i, sizeof word);
+        hash = mix(hash, word);
     }
-    return err;
+    word = 0;
+    memcpy(&word, string + i, len - i);
+    return mix(hash, word);
 }
 
-/* The label that tells the parts of one histogram or summary apart; NULL for other types. */
-static const char *part_label(enum metric_type type)
+/* Two samples are the same one when these 64 bits are: with the seed drawn at the start, nobody can make two
+ * that are taken for each other. */
+static uint64_t identity_of(const struct exposition_writer *writer, const char *name, enum metric_type type,
+                            const char *const *labels)
 {
-    return type == METRIC_HISTOGRAM ? "le" : type == METRIC_SUMMARY ? "quantile" : NULL;
+    uint64_t hash = mix_string(writer, mix(writer->seed, type), name);
+    for (; labels && *labels; labels++)
+        hash = mix_string(writer, hash, *labels);
+    return hash;
 }
 
-static bool comes_after(const char *a, const char *b, const char *last)
+static uint64_t head_of(const struct exposition_writer *writer, const char *help)
 {
-    if (last && strcmp(b, last) == 0)
-        return false;
-    return (last && strcmp(a, last) == 0) || strcmp(a, b) > 0;
+    return mix_string(writer, writer->seed, help) | 1;
 }
 
-/* The indices of the label pairs in the order of their names, the one called last behind. */
-static unsigned order_labels(const char *const *labels, const char *last, unsigned order[MAX_LABELS])
+/* ---- a page that is another one ---- */
+
+static int list_add(struct sample_list *list, struct sample sample)
 {
-    unsigned count = 0;
-    for (; labels && count < MAX_LABELS && labels[2 * count]; count++) {
-        unsigned at = count;
-        for (; at > 0 && comes_after(labels[2 * order[at - 1]], labels[2 * count], last); at--)
-            order[at] = order[at - 1];
-        order[at] = count;
-    }
-    return count;
-}
-
-static int put_labels(struct buf *out, const char *const *labels, const unsigned *order, unsigned count)
-{
-    int err = 0;
-    for (unsigned i = 0; i < count && err == 0; i++) {
-        const char *const *pair = &labels[2 * order[i]];
-        err = buf_append(out, i ? "," : "{", 1);
-        if (err == 0)
-            err = buf_append_string(out, pair[0]);
-        if (err == 0)
-            err = buf_append(out, "=\"", 2);
-        if (err == 0)
-            err = put_escaped(out, pair[1], strlen(pair[1]), true);
-        if (err == 0)
-            err = buf_append(out, "\"", 1);
-    }
-    return err == 0 && count ? buf_append(out, "}", 1) : err;
-}
-
-static int put_line(struct buf *out, const char *name, const char *const *labels, const unsigned *order,
-                    unsigned count, double value)
-{
-    char text[EXPOSITION_VALUE_BYTES + 2];
-    int err = buf_append_string(out, name);
-    if (err == 0)
-        err = put_labels(out, labels, order, count);
-    size_t len = exposition_value_write(value, text + 1);
-    text[0] = ' ';
-    text[len + 1] = '\n';
-    return err == 0 ? buf_append(out, text, len + 2) : err;
-}
-
-/* ---- families ---- */
-
-static size_t hash_of(const char *name, size_t len)
-{
-    uint64_t hash = len, word;
-    for (size_t i = 0; i < len; i += sizeof word) {
-        word = 0;
-        memcpy(&word, name + i, len - i < sizeof word ? len - i : sizeof word);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
-    return (size_t)hash;
-}
-
-/* The slot of the family's name in the hash table: its own, or the free one that it would get. */
-static struct family **slot_of(const struct exposition_writer *writer, const char *name, size_t len,
-                               size_t hash)
-{
-    for (size_t at = hash;; at++) {
-        struct family **slot = &writer->slots[at & (writer->slot_count - 1)];
-        const struct family *other = *slot;
-        if (!other || (other->hash == hash && other->name_len == len && memcmp(other->name, name, len) == 0))
-            return slot;
-    }
-}
-
-static void fill_slots(struct exposition_writer *writer)
-{
-    memset(writer->slots, 0, writer->slot_count * sizeof(struct family *));
-    for (size_t i = 0; i < writer->count; i++) {
-        struct family *family = writer->families[i];
-        *slot_of(writer, family->name, family->name_len, family->hash) = family;
-    }
-}
-
-static int grow(struct exposition_writer *writer)
-{
-    size_t room = writer->room ? 2 * writer->room : FIRST_SLOTS;
-    struct family **families = realloc(writer->families, room * sizeof(struct family *));
-    if (!families)
-        return -ENOMEM;
-    writer->families = families;
-    struct family **slots = calloc(2 * room, sizeof(struct family *));
-    if (!slots)
-        return -ENOMEM;
-    free(writer->slots);
-    writer->slots = slots;
-    writer->slot_count = 2 * room;
-    writer->room = room;
-    fill_slots(writer);
-    return 0;
-}
-
-static void family_free(struct family *family)
-{
-    free(family->name);
-    free(family->lines);
-    buf_fini(&family->help);
-    buf_fini(&family->head);
-    buf_fini(&family->page);
-    free(family);
-}
-
-static int family_new(const char *name, size_t len, size_t hash, struct family **ret_family)
-{
-    struct family *family = calloc(1, sizeof *family);
-    if (!family)
-        return -ENOMEM;
-    family->name = strndup(name, len);
-    if (!family->name) {
-        free(family);
-        return -ENOMEM;
-    }
-    family->name_len = len;
-    family->hash = hash;
-    buf_init(&family->help, FAMILY_BYTES);
-    buf_init(&family->head, FAMILY_BYTES);
-    buf_init(&family->page, FAMILY_BYTES);
-    *ret_family = family;
-    return 0;
-}
-
-/* The head is that of a page's first sample; on most pages it is the last page's. */
-static int put_head(struct family *family, enum metric_type type, const char *help)
-{
-    static const char *const types[] = {[METRIC_COUNTER] = "counter",
-                                        [METRIC_GAUGE] = "gauge",
-                                        [METRIC_UNTYPED] = "untyped",
-                                        [METRIC_SUMMARY] = "summary",
-                                        [METRIC_HISTOGRAM] = "histogram"};
-    size_t len = strlen(help);
-    if (family->head.len && family->type == type && family->help.len == len + 1 &&
-        memcmp(family->help.ptr, help, len) == 0)
-        return 0;
-    buf_clear(&family->help);
-    buf_clear(&family->head);
-    family->type = type;
-    int err = buf_append(&family->help, help, len + 1);
-    if (err == 0)
-        err = buf_printf(&family->head, "# HELP %s ", family->name);
-    if (err == 0)
-        err = put_escaped(&family->head, help, len, false);
-    if (err == 0)
-        err = buf_printf(&family->head, "\n# TYPE %s %s\n", family->name, types[type]);
-    if (err < 0)
-        buf_clear(&family->head);
-    return err;
-}
-
-/* ---- samples ---- */
-
-/* Fewer labels first, then by their values in the order of the labels' names, then by the part. */
-static int compare_lines(const void *a, const void *b, void *page)
-{
-    const struct line *left = a, *right = b;
-    if (left->labels != right->labels)
-        return left->labels < right->labels ? -1 : 1;
-    const char *x = (const char *)page + left->values, *y = (const char *)page + right->values;
-    for (unsigned i = 0; i < left->labels; i++) {
-        int order = strcmp(x, y);
-        if (order)
-            return order;
-        x += strlen(x) + 1;
-        y += strlen(y) + 1;
-    }
-    if (left->part != right->part)
-        return left->part < right->part ? -1 : 1;
-    if (left->bound < right->bound || left->bound > right->bound)
-        return left->bound < right->bound ? -1 : 1;
-    return (left->values > right->values) - (left->values < right->values);
-}
-
-static int add_line(struct family *family, struct line line)
-{
-    if (family->line_count == family->line_room) {
-        size_t room = family->line_room ? 2 * family->line_room : 2;
-        struct line *lines = realloc(family->lines, room * sizeof *lines);
-        if (!lines)
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : FIRST_ROOM;
+        struct sample *items = realloc(list->items, room * sizeof *items);
+        if (!items)
             return -ENOMEM;
-        family->lines = lines;
-        family->line_room = room;
+        list->items = items;
+        list->room = room;
     }
-    size_t at = family->line_count++;
-    family->lines[at] = line;
-    if (at > 0 && !family->unsorted)
-        family->unsorted = compare_lines(&family->lines[at - 1], &family->lines[at], family->page.ptr) > 0;
+    list->items[list->count++] = sample;
     return 0;
 }
 
-static int add_sample(struct family *family, const char *name, enum metric_type type,
-                      const char *const *labels, double value)
+static void drop(struct exposition_writer *writer, const struct sample *sample)
 {
-    const char *last = part_label(type);
-    unsigned order[MAX_LABELS], count = order_labels(labels, last, order);
-    unsigned keys = count && last && strcmp(labels[2 * order[count - 1]], last) == 0 ? count - 1 : count;
-    struct line line = {.values = family->page.len, .labels = keys};
-    if (last)
-        line.part = strcmp(name + family->name_len, "_sum") == 0     ? 1
-                    : strcmp(name + family->name_len, "_count") == 0 ? 2
-                                                                     : 0;
-    if (last && keys < count)
-        line.bound = strtod(labels[2 * order[count - 1] + 1], NULL);
+    sample->family->lines--;
+    writer->bytes -= sample->line->len;
+    free(sample->line);
+}
+
+/* What was put so far goes into now. */
+static int begin_change(struct exposition_writer *writer)
+{
     int err = 0;
-    for (unsigned i = 0; i < keys && err == 0; i++)
-        err = buf_append(&family->page, labels[2 * order[i] + 1], strlen(labels[2 * order[i] + 1]) + 1);
-    line.begin = family->page.len;
-    if (err == 0)
-        err = put_line(&family->page, name, labels, order, count, value);
-    line.end = family->page.len;
-    return err == 0 ? add_line(family, line) : err;
+    size_t moved = 0;
+    writer->now.count = 0;
+    for (; moved < writer->at && err == 0; moved++) {
+        err = list_add(&writer->now, writer->last.items[moved]);
+        writer->last.items[moved].family->page = writer->page;
+    }
+    if (err < 0)
+        return err; /* nothing has moved */
+    writer->changed = true;
+    return 0;
+}
+
+/* The sample as the last page had it, if it is not far off; what stands before it there has gone. */
+static bool take_last(struct exposition_writer *writer, uint64_t identity, struct sample *ret_sample)
+{
+    size_t end = writer->at + LOOK_AHEAD < writer->last.count ? writer->at + LOOK_AHEAD : writer->last.count;
+    for (size_t i = writer->at; i < end; i++) {
+        if (writer->last.items[i].identity != identity)
+            continue;
+        while (writer->at < i)
+            drop(writer, &writer->last.items[writer->at++]);
+        *ret_sample = writer->last.items[writer->at++];
+        return true;
+    }
+    return false;
 }
 
 /* How much of a sample's name is its family's: a summary's and a histogram's have parts. */
@@ -299,43 +157,87 @@ static size_t family_length(const char *name, enum metric_type type)
     return len;
 }
 
-static int find_family(struct exposition_writer *writer, const char *name, size_t len,
-                       struct family **ret_family)
+static int make_sample(struct exposition_writer *writer, uint64_t identity, const char *name,
+                       enum metric_type type, const char *const *labels, struct sample *ret_sample)
 {
-    size_t hash = hash_of(name, len);
-    int err = writer->count == writer->room ? grow(writer) : 0;
+    struct sample sample = {.identity = identity};
+    size_t len = family_length(name, type);
+    int err = exposition_families_find(&writer->families, name, len, &sample.family);
+    if (err == 0)
+        err = writer->bytes < PAGE_BYTES ? exposition_line_new(name, len, type, labels, &sample.line)
+                                         : -EMSGSIZE;
     if (err < 0)
         return err;
-    struct family **slot = slot_of(writer, name, len, hash);
-    if (!*slot) {
-        err = family_new(name, len, hash, slot);
-        if (err < 0)
-            return err;
-        writer->families[writer->count++] = *slot;
-        writer->unsorted = true;
-    }
-    *ret_family = *slot;
+    sample.family->lines++;
+    writer->bytes += sample.line->len;
+    *ret_sample = sample;
     return 0;
 }
 
-static int put_sample(struct exposition_writer *writer, const char *name, enum metric_type type,
-                      const char *help, const char *const *labels, double value)
+/* Of a page's samples of a family the first one's type and help are the family's. */
+static int describe(struct exposition_writer *writer, struct sample *sample, enum metric_type type,
+                    const char *help)
 {
-    struct family *family;
-    int err = find_family(writer, name, family_length(name, type), &family);
-    if (err == 0 && family->line_count == 0) {
-        err = put_head(family, type, help);
-        writer->used++;
-    }
-    return err == 0 ? add_sample(family, name, type, labels, value) : err;
+    sample->head = 0;
+    if (sample->family->page == writer->page)
+        return 0;
+    sample->family->page = writer->page;
+    sample->head = head_of(writer, help);
+    return exposition_families_describe(sample->family, type, help);
+}
+
+static int put_changed(struct exposition_writer *writer, uint64_t identity, const char *name,
+                       enum metric_type type, const char *help, const char *const *labels, double value)
+{
+    struct sample sample = {0};
+    int err = writer->changed ? 0 : begin_change(writer);
+    if (err == 0 && !take_last(writer, identity, &sample))
+        err = make_sample(writer, identity, name, type, labels, &sample);
+    if (err < 0)
+        return err;
+    sample.value = value;
+    err = describe(writer, &sample, type, help);
+    if (err == 0)
+        err = list_add(&writer->now, sample);
+    if (err < 0)
+        drop(writer, &sample);
+    return err;
+}
+
+/* ---- a page like the last one ---- */
+
+static void set_value(struct place *place, double value)
+{
+    size_t len = exposition_value_write(value, place->value + 1);
+    place->value[0] = ' ';
+    place->value[len + 1] = '\n';
+    place->len = len + 2;
+}
+
+static bool is_expected(const struct exposition_writer *writer, const struct sample *sample,
+                        uint64_t identity, const char *help)
+{
+    return sample->identity == identity && (!sample->head || sample->head == head_of(writer, help));
 }
 
 static void put(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
                 const char *const *labels, double value)
 {
     struct exposition_writer *writer = (struct exposition_writer *)sink;
-    if (writer->error == 0)
-        writer->error = put_sample(writer, name, type, help, labels, value);
+    if (writer->error < 0)
+        return;
+    uint64_t identity = identity_of(writer, name, type, labels);
+    if (writer->changed || writer->at == writer->last.count ||
+        !is_expected(writer, &writer->last.items[writer->at], identity, help)) {
+        writer->error = put_changed(writer, identity, name, type, help, labels, value);
+        return;
+    }
+    struct sample *sample = &writer->last.items[writer->at];
+    writer->at++;
+    if (memcmp(&sample->value, &value, sizeof value) == 0)
+        return;
+    sample->value = value;
+    set_value(&writer->places[sample->place], value);
 }
 
 /* ---- the page ---- */
@@ -343,19 +245,40 @@ static void put(struct metric_sink *sink, const char *name, enum metric_type typ
 struct exposition_writer *exposition_writer_new(void)
 {
     struct exposition_writer *writer = calloc(1, sizeof *writer);
-    if (writer)
-        writer->sink.sample = put;
+    if (!writer)
+        return NULL;
+    writer->sink.sample = put;
+    writer->constants = constant_memory_find();
+    writer->page = 1;
+    if (getrandom(&writer->seed, sizeof writer->seed, GRND_NONBLOCK) < 0)
+        writer->seed = (uintptr_t)writer;
+    buf_init(&writer->fixed, 2 * PAGE_BYTES);
     return writer;
+}
+
+/* All samples go; the next page begins anew. */
+static void forget_all(struct exposition_writer *writer)
+{
+    for (size_t i = writer->changed ? writer->at : 0; i < writer->last.count; i++)
+        drop(writer, &writer->last.items[i]);
+    for (size_t i = 0; writer->changed && i < writer->now.count; i++)
+        drop(writer, &writer->now.items[i]);
+    writer->last.count = writer->now.count = 0;
+    writer->changed = false;
+    buf_clear(&writer->fixed);
+    exposition_families_forget_unused(&writer->families);
 }
 
 void exposition_writer_free(struct exposition_writer *writer)
 {
     if (!writer)
         return;
-    for (size_t i = 0; i < writer->count; i++)
-        family_free(writer->families[i]);
-    free(writer->families);
-    free(writer->slots);
+    forget_all(writer);
+    exposition_families_fini(&writer->families);
+    free(writer->last.items);
+    free(writer->now.items);
+    free(writer->places);
+    buf_fini(&writer->fixed);
     free(writer);
 }
 
@@ -364,60 +287,97 @@ struct metric_sink *exposition_writer_sink(struct exposition_writer *writer)
     return &writer->sink;
 }
 
-static int compare_families(const void *a, const void *b)
+static int compare(const void *a, const void *b)
 {
-    return strcmp((*(struct family *const *)a)->name, (*(struct family *const *)b)->name);
+    const struct sample *left = *(struct sample *const *)a, *right = *(struct sample *const *)b;
+    return left->family != right->family ? strcmp(left->family->name, right->family->name)
+                                         : exposition_line_compare(left->line, right->line);
 }
 
-static int put_family(struct family *family, struct buf *out)
+/* The samples as the page has them, one behind the other. */
+static int lay_out(struct exposition_writer *writer, struct sample *const *sorted)
 {
-    if (family->line_count == 0)
-        return 0;
-    int err = buf_append(out, family->head.ptr, family->head.len);
-    if (family->unsorted)
-        qsort_r(family->lines, family->line_count, sizeof *family->lines, compare_lines, family->page.ptr);
-    for (size_t i = 0; i < family->line_count && err == 0; i++)
-        err = buf_append(out, family->page.ptr + family->lines[i].begin,
-                         family->lines[i].end - family->lines[i].begin);
+    const struct exposition_family *family = NULL;
+    int err = 0;
+    buf_clear(&writer->fixed);
+    for (size_t i = 0; i < writer->last.count && err == 0; i++) {
+        struct sample *sample = sorted[i];
+        size_t begin = writer->fixed.len;
+        if (sample->family != family) {
+            family = sample->family;
+            err = buf_append(&writer->fixed, family->head.ptr, family->head.len);
+        }
+        if (err == 0)
+            err = buf_append(&writer->fixed, sample->line->text, sample->line->len);
+        sample->place = i;
+        writer->places[i].fixed = writer->fixed.len - begin;
+        set_value(&writer->places[i], sample->value);
+    }
     return err;
 }
 
-/* Families that this page does not have go when they have become many. */
-static void forget_idle(struct exposition_writer *writer)
+/* The page is another one than the last: what it has becomes last. */
+static int settle(struct exposition_writer *writer)
 {
-    size_t kept = 0;
-    if (writer->count - writer->used <= IDLE_FAMILIES)
-        return;
-    for (size_t i = 0; i < writer->count; i++)
-        if (writer->families[i]->line_count)
-            writer->families[kept++] = writer->families[i];
-        else
-            family_free(writer->families[i]);
-    writer->count = kept;
-    fill_slots(writer);
+    struct sample_list before = writer->last;
+    while (writer->at < before.count)
+        drop(writer, &before.items[writer->at++]);
+    writer->last = writer->now;
+    writer->now = before;
+    writer->now.count = 0;
+    writer->changed = false;
+    exposition_families_forget_unused(&writer->families);
+    size_t count = writer->last.count;
+    struct place *places = realloc(writer->places, (count + 1) * sizeof *places);
+    struct sample **sorted = calloc(count + 1, sizeof *sorted);
+    writer->places = places ? places : writer->places;
+    int err = places && sorted ? 0 : -ENOMEM;
+    for (size_t i = 0; i < count && err == 0; i++) {
+        sorted[i] = &writer->last.items[i];
+        sorted[i]->line->sequence = i;
+    }
+    if (err == 0) {
+        qsort(sorted, count, sizeof *sorted, compare);
+        err = lay_out(writer, sorted);
+    }
+    free(sorted);
+    return err;
 }
 
-static void begin_page(struct exposition_writer *writer)
+static int put_page(const struct exposition_writer *writer, struct buf *out)
 {
-    forget_idle(writer);
-    for (size_t i = 0; i < writer->count; i++) {
-        struct family *family = writer->families[i];
-        family->line_count = 0;
-        family->unsorted = false;
-        buf_clear(&family->page);
+    size_t len = writer->fixed.len;
+    for (size_t i = 0; i < writer->last.count; i++)
+        len += writer->places[i].len;
+    int err = buf_reserve(out, len);
+    if (err < 0)
+        return err;
+    uint8_t *to = out->ptr + out->len;
+    const uint8_t *from = writer->fixed.ptr;
+    for (size_t i = 0; i < writer->last.count; i++) {
+        const struct place *place = &writer->places[i];
+        memcpy(to, from, place->fixed);
+        memcpy(to + place->fixed, place->value, place->len);
+        from += place->fixed;
+        to += place->fixed + place->len;
     }
-    writer->used = 0;
-    writer->error = 0;
+    out->len += len;
+    return 0;
 }
 
 int exposition_writer_finish(struct exposition_writer *writer, struct buf *out)
 {
     int err = writer->error;
-    if (writer->unsorted)
-        qsort(writer->families, writer->count, sizeof(struct family *), compare_families);
-    writer->unsorted = false;
-    for (size_t i = 0; i < writer->count && err == 0; i++)
-        err = put_family(writer->families[i], out);
-    begin_page(writer);
+    if (err == 0 && !writer->changed && writer->at < writer->last.count)
+        err = begin_change(writer);
+    if (err == 0 && writer->changed)
+        err = settle(writer);
+    if (err < 0)
+        forget_all(writer);
+    else
+        err = put_page(writer, out);
+    writer->at = 0;
+    writer->page++;
+    writer->error = 0;
     return err;
 }

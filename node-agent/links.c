@@ -5,11 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "node-agent/netlink.h"
 
-enum { DEVICES_MAX = 65536, MAX_READERS = 32, FRESH_MS = 1000 };
+enum {
+    DEVICES_MAX = 65536,
+    MAX_READERS = 32,
+    FRESH_MS = 1000,
+    EPOCH_MS = 60000,
+    CHANGES_BYTES = 16384,
+    CHANGE_BYTES = 64
+};
 
 struct links {
     struct netlink *netlink;        /* owned */
@@ -17,6 +25,9 @@ struct links {
     int64_t read_at_ms;
     struct link *items; /* owned */
     size_t count, room;
+    int changes; /* a socket that hears of changes; -1: none */
+    uint64_t epoch;
+    int64_t epoch_ms; /* when it began */
 };
 
 /* ---- one message ---- */
@@ -133,14 +144,38 @@ int link_parse(struct bytes content, struct link *ret_link)
 
 static struct links *shared; /* owned by its users together */
 
+static int open_changes(void)
+{
+    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    const int room = CHANGES_BYTES; /* past it one error stands for all */
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static struct links *links_new(void)
+{
+    struct links *links = calloc(1, sizeof *links);
+    if (!links)
+        return NULL;
+    links->netlink = netlink_new(NETLINK_ROUTE);
+    if (!links->netlink) {
+        free(links);
+        return NULL;
+    }
+    links->changes = open_changes();
+    return links;
+}
+
 struct links *links_join(unsigned *ret_reader)
 {
-    if (!shared && !(shared = calloc(1, sizeof *shared)))
+    if (!shared && !(shared = links_new()))
         return NULL;
-    if (!shared->netlink && !(shared->netlink = netlink_new(NETLINK_ROUTE))) {
-        free(shared);
-        return shared = NULL;
-    }
     shared->users++;
     *ret_reader = shared->readers++ % MAX_READERS;
     return shared;
@@ -159,6 +194,8 @@ void links_leave(struct links *links)
         return;
     clear(links);
     netlink_free(links->netlink);
+    if (links->changes >= 0)
+        close(links->changes);
     free(links->items);
     free(links);
     shared = NULL;
@@ -182,9 +219,40 @@ static int on_message(void *ctx, const struct nlmsghdr *head, struct bytes conte
     return err;
 }
 
+/* Takes all messages that came: each tells of a change, whatever it says. */
+static bool has_changed(int fd)
+{
+    char message[CHANGE_BYTES];
+    bool any = false;
+    for (;;) {
+        ssize_t n = recv(fd, message, sizeof message, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return any;
+        any = true;
+        if (n < 0 && errno != EINTR && errno != ENOBUFS)
+            return any;
+    }
+}
+
+static void move_epoch(struct links *links)
+{
+    int64_t now_ms = clock_mono_ns() / 1000000;
+    if (links->epoch && now_ms - links->epoch_ms < EPOCH_MS && !has_changed(links->changes))
+        return;
+    links->epoch++;
+    links->epoch_ms = now_ms;
+}
+
+uint64_t links_epoch(const struct links *links)
+{
+    return links->epoch;
+}
+
 static int dump(struct links *links)
 {
     const struct ifinfomsg all = {.ifi_family = AF_UNSPEC};
+    if (links->changes >= 0)
+        move_epoch(links);
     clear(links);
     links->read_at_ms = clock_mono_ns() / 1000000;
     links->given = 0;

@@ -40,4 +40,8 @@ void links_leave(struct links *links); /* NULL is fine */
  * a second, that this reader was not given yet. 0 or a negative errno. */
 int links_read(struct links *links, unsigned reader, const struct link **ret_items, size_t *ret_count);
 
+/* links_epoch: a number that stays the same from dump to dump while the kernel tells of no change of a device
+ * (its counters apart), at most a minute; 0: it cannot tell. */
+uint64_t links_epoch(const struct links *links);
+
 #endif

@@ -350,6 +350,11 @@ void logs_set_ship(struct logs *l, struct ship *ship)
     l->ship = ship;
 }
 
+void logs_set_refusals(struct logs *l, struct refusals *refusals)
+{
+    l->seal.reader.refusals = refusals;
+}
+
 struct ship_source logs_source(struct logs *l)
 {
     return (struct ship_source){l, seal, committed, refused, resumed};

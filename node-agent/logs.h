@@ -35,6 +35,10 @@ struct logs_standing logs_get_standing(const struct logs *logs);
 /* logs_set_ship: whom to wake when there is something to seal; NULL: nobody. Before the loop runs. */
 void logs_set_ship(struct logs *logs, struct ship *ship);
 
+/* logs_set_refusals: who is told of lines that are not sent, or not whole; borrowed. */
+struct refusals;
+void logs_set_refusals(struct logs *logs, struct refusals *refusals);
+
 /* logs_source: the record for ship_new. */
 struct ship_source logs_source(struct logs *logs);
 

@@ -20,6 +20,8 @@
       "Records given up, by cause.", "signal", "cause")                                                      \
     X(REFUSED_RECORDS, "tributary_agent_refused_records_total", STATS_COUNTER, 1,                            \
       "Records that the agent or the gateway refused, by cause.", "signal", "cause")                         \
+    X(REFUSALS_IN_SUM, "tributary_agent_refusals_told_in_sum_total", STATS_COUNTER, 1,                       \
+      "Records refused by the agent that the gateway hears of as a number only.", "signal")                  \
     X(QUEUE_BYTES, "tributary_agent_queue_bytes", STATS_GAUGE, 1, "Bytes waiting in memory.", "signal")      \
     /* ship */                                                                                               \
     X(GATEWAY_UP, "tributary_agent_gateway_up", STATS_GAUGE, 1, "1 for the gateway in use.", "gateway")      \
@@ -72,6 +74,10 @@
       "Bytes of OTLP requests that wait for their commit.", "signal")                                        \
     X(OTLP_POSSIBLE_REPEATS, "tributary_agent_otlp_possible_repeats_total", STATS_COUNTER, 1,                \
       "Records in flight whose client was told to retry: the backend may get them twice.", "signal")         \
+    X(OTLP_ENDED, "tributary_agent_otlp_connections_ended_total", STATS_COUNTER, 1,                          \
+      "OTLP connections (cause stalled: requests) ended by the listener, by cause.", "cause")                \
+    X(OTLP_CERTIFICATES, "tributary_agent_otlp_certificates_total", STATS_COUNTER, 1,                        \
+      "Looks at changed certificate files of the OTLP listeners, by result.", "result")                      \
     /* spool */                                                                                              \
     X(SPOOL_BATCHES, "tributary_agent_spool_batches", STATS_GAUGE, 1, "Batches in the spool.", "signal")     \
     X(SPOOL_BYTES, "tributary_agent_spool_bytes", STATS_GAUGE, 1, "Bytes of the batches in the spool.",      \

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "node-agent/metrics.h"
 
 /* One signal's side of ship. */
@@ -39,6 +40,36 @@ static int attributes(void *ctx, const char *host, struct buf *out)
     const struct otlp *otlp = ctx;
     struct bytes known = otlp->senders ? senders_find(otlp->senders, host) : (struct bytes){0};
     return buf_append(out, known.ptr, known.len);
+}
+
+static void on_event(void *ctx, enum http_event event, const char *words)
+{
+    static struct log_limit limit, full;
+    char quoted[512];
+    unsigned held;
+    (void)ctx;
+    switch (event) {
+    case HTTP_EVENT_TLS_FAILED:
+    case HTTP_EVENT_TLS_TIMEOUT:
+        if (log_limit_pass(&limit, 10, &held))
+            log_warn("an OTLP client did not get through TLS", "why=%s held_back=%u",
+                     log_quote(words[0] ? words : "too slow", quoted, sizeof quoted), held);
+        return;
+    case HTTP_EVENT_IDLE_ENDED:
+    case HTTP_EVENT_UNFINISHED_ENDED:
+    case HTTP_EVENT_STALLED_ENDED:
+        if (log_limit_pass(&full, 60, &held))
+            log_warn("the OTLP listener is full: connections or requests that stand still give way",
+                     "held_back=%u", held);
+        return;
+    case HTTP_EVENT_TLS_RENEWED:
+        log_info("the OTLP listener's certificate was read again", NULL);
+        return;
+    case HTTP_EVENT_TLS_UNUSABLE:
+        log_error("the OTLP listener's certificate cannot be used", "why=%s",
+                  log_quote(words, quoted, sizeof quoted));
+        return;
+    }
 }
 
 /* What ship asks */
@@ -111,19 +142,22 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
     struct otlp_options options = {
         .listen_http = config->otlp.listen_http,
         .listen_grpc = config->otlp.listen_grpc,
+        .tls = config->otlp.tls,
         .labels = config->labels,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->queue.traces_bytes,
+        .connections = (int)config->otlp.max_connections,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,
         .max_connection_age_ms = config->otlp.max_connection_age_ms,
         .answers_when_queued = config->otlp.ack == AGENT_ACK_QUEUED,
         .stats = stats,
         .metrics = {AGENT_OTLP_REQUESTS, AGENT_OTLP_RECORDS, AGENT_OTLP_QUEUE_BYTES,
-                    AGENT_OTLP_POSSIBLE_REPEATS},
+                    AGENT_OTLP_POSSIBLE_REPEATS, AGENT_OTLP_ENDED, AGENT_OTLP_CERTIFICATES},
         .ctx = otlp,
         .wake = wake,
         .withdraw = withdraw,
         .attributes = attributes,
+        .on_event = on_event,
     };
     otlp->senders = senders;
     for (int i = 0; i < TELEMETRY_COUNT; i++)

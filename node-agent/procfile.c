@@ -67,6 +67,8 @@ static int read_all(struct procfile *file)
         text->len += n > 0 ? (size_t)n : 0;
         if (n > 0 && n <= WHOLE_RECORD && (size_t)n == text->len && !file->long_lines)
             return 0;
+        if (n > 0 && file->one_record && text->len < text->cap)
+            return 0;
     }
 }
 

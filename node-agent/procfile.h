@@ -12,7 +12,7 @@ enum { PROCFILE_BYTES = 4 * 1024 * 1024 }; /* longer files are an error */
 struct procfile {
     char *path; /* owned */
     int fd;     /* -1: not open */
-    bool long_lines;
+    bool long_lines, one_record;
     struct buf text;
 };
 
@@ -26,7 +26,8 @@ void procfile_free(struct procfile *file);
  *
  * The kernel writes these files record by record into a page, and a read ends early only where the next
  * record did not fit any more: one that leaves half a page free was the whole, unless a line may be longer
- * than that, which long_lines says; such a file is read until nothing more comes. */
+ * than that, which long_lines says; such a file is read until nothing more comes. Of one_record it is known
+ * that the kernel writes it as a single one: a read that leaves room was the whole. */
 int procfile_read(struct procfile *file, struct bytes *ret_text);
 
 /* Several of them, as a collector's state: an array in the order of the names, NULL ends. */

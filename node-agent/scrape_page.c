@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "node-agent/exposition.h"
+#include "node-agent/refused_sample.h"
 
 enum { LABEL_BYTES = 2 * EXPOSITION_MAX_LINE };
 
@@ -102,9 +103,17 @@ static bool is_report(const struct scrape_page *page, struct bytes name)
 
 /* ---- one sample ---- */
 
-static int fault(struct scrape_page *page, enum series_fault what)
+static int fault(struct scrape_page *page, const struct exposition_entry *entry, enum series_fault what)
 {
     page->faults[what]++;
+    struct refused_sample sample = {.fault = what,
+                                    .source = page->options->source ? page->options->source : "",
+                                    .name = entry->name,
+                                    .labels = entry->labels,
+                                    .label_count = entry->label_count,
+                                    .value = entry->value,
+                                    .time_ms = entry->has_time ? entry->time_ms : page->time_ms};
+    refused_sample_tell(page->options->refusals, &sample);
     return 0;
 }
 
@@ -116,16 +125,16 @@ static int take_sample(struct scrape_page *page, const struct exposition_entry *
     int err = series_encode_labels(options->context, options->honor_labels ? SERIES_HONOR : SERIES_EXPORTED,
                                    entry->name, entry->labels, entry->label_count, &page->labels, &what);
     if (err < 0)
-        return err == -EINVAL ? fault(page, what) : err;
+        return err == -EINVAL ? fault(page, entry, what) : err;
     if (is_report(page, entry->name))
-        return fault(page, SERIES_REPEATED_SAMPLE);
+        return fault(page, entry, SERIES_REPEATED_SAMPLE);
     bool is_timed = entry->has_time && options->honor_timestamps;
     int64_t time_ms = is_timed ? entry->time_ms : page->time_ms;
     if (time_ms > page->time_ms + SCRAPE_AHEAD_MS)
-        return fault(page, SERIES_OUT_OF_BOUNDS);
+        return fault(page, entry, SERIES_OUT_OF_BOUNDS);
     switch (scrape_cache_see(page->cache, buf_bytes(&page->labels), is_timed, time_ms)) {
     case SCRAPE_REPEATED:
-        return fault(page, SERIES_REPEATED_SAMPLE);
+        return fault(page, entry, SERIES_REPEATED_SAMPLE);
     case SCRAPE_UNCHANGED:
         return 0;
     case SCRAPE_NEW:
@@ -166,6 +175,7 @@ enum scrape_result scrape_page_read(struct scrape_page *page, struct bytes text)
 {
     struct exposition parser;
     exposition_init(&parser, text);
+    parser.is_lenient = true; /* what cannot be sent is refused by itself */
     enum scrape_result result = read_samples(page, &parser);
     exposition_fini(&parser);
     if (result == SCRAPE_OK)

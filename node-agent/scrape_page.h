@@ -1,7 +1,9 @@
 /* scrape_page.h - what one scrape of a target becomes: from the page's text to chunks of samples.
  *
  * Pure but for memory: no I/O, no clock. A page is taken whole or not at all: a line that cannot be read, or
- * too many samples, and everything that was known of the target is marked stale instead.
+ * too many samples, and everything that was known of the target is marked stale instead. A sample that can be
+ * read but not be sent (no name, a label name twice, invalid UTF-8) costs itself only: it is refused and
+ * told.
  */
 #ifndef NODE_AGENT_SCRAPE_PAGE_H
 #define NODE_AGENT_SCRAPE_PAGE_H
@@ -30,7 +32,9 @@ const char *scrape_result_name(enum scrape_result result);
 struct scrape_page_options {
     const struct series_context *context; /* borrowed */
     bool honor_labels, honor_timestamps;
-    int64_t sample_limit; /* 0: none */
+    int64_t sample_limit;      /* 0: none */
+    struct refusals *refusals; /* borrowed; NULL: nobody is told of refused samples */
+    const char *source;        /* borrowed: "target JOB INSTANCE" */
 };
 
 struct scrape_page { /* one scrape */

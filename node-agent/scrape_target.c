@@ -17,6 +17,7 @@ struct scrape_target {
     void (*wake)(void *ctx);
     void *ctx;
     char *job, *address;            /* owned; for the log */
+    char *source;                   /* owned: "target JOB INSTANCE" */
     struct series_context *context; /* owned */
     struct scrape_page_options page_options;
     struct scrape_cache *cache; /* owned */
@@ -184,6 +185,7 @@ static void on_closed(uv_handle_t *handle)
     series_context_free(target->context);
     free(target->job);
     free(target->address);
+    free(target->source);
     free(target);
 }
 
@@ -206,7 +208,9 @@ static int make_parts(struct scrape_target *target, const struct scrape_target_o
     target->job = strdup(options->job);
     target->address = strdup(instance);
     target->cache = scrape_cache_new(CACHE_BYTES);
-    if (!target->job || !target->address || !target->cache)
+    if (asprintf(&target->source, "target %s %s", options->job, instance) < 0)
+        target->source = NULL;
+    if (!target->job || !target->address || !target->source || !target->cache)
         return -ENOMEM;
     err = make_context(target, options, instance);
     return err < 0 ? err : make_client(target, options, host, port);
@@ -236,7 +240,9 @@ int scrape_target_new(const struct scrape_target_options *options, struct scrape
     target->page_options = (struct scrape_page_options){.context = target->context,
                                                         .honor_labels = options->honor_labels,
                                                         .honor_timestamps = options->honor_timestamps,
-                                                        .sample_limit = options->sample_limit};
+                                                        .sample_limit = options->sample_limit,
+                                                        .refusals = series_queue_refusals(options->queue),
+                                                        .source = target->source};
     uv_timer_start(&target->timer, on_timer,
                    (uint64_t)first_wait_ms(target, options->config->node, options->path),
                    (uint64_t)target->interval_ms);

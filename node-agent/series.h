@@ -14,6 +14,7 @@
 
 #include "base/stats.h"
 #include "node-agent/config.h"
+#include "node-agent/refusals.h"
 #include "node-agent/ship.h"
 
 struct series_label {
@@ -100,6 +101,11 @@ void series_queue_take(struct series_queue *queue, struct series_chunk **chunk);
 
 /* series_queue_is_filling: more than half of what may wait does. */
 bool series_queue_is_filling(const struct series_queue *queue);
+
+/* series_queue_set_refusals: whom its producers tell what was refused; borrowed, NULL: nobody.
+ * series_queue_refusals: that. */
+void series_queue_set_refusals(struct series_queue *queue, struct refusals *refusals);
+struct refusals *series_queue_refusals(const struct series_queue *queue);
 
 /* series_queue_source: the record for ship_new. */
 struct ship_source series_queue_source(struct series_queue *queue);

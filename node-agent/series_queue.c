@@ -14,6 +14,7 @@ struct series_queue {
     struct batch *sealed;              /* owned; the forward part, when samples that go back went before it */
     size_t bytes;                      /* memory of the chunks and of sealed */
     int64_t top_ms;                    /* latest time sealed so far */
+    struct refusals *refusals;         /* borrowed; the producers' */
     struct stats_cell *queue_bytes, *queue_full, *faults[SERIES_FAULTS];
 };
 
@@ -288,6 +289,16 @@ static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool hande
 {
     (void)ctx, (void)reply, (void)handed_over, (void)in_flight;
     return false; /* the batch in flight stays, under its number */
+}
+
+void series_queue_set_refusals(struct series_queue *queue, struct refusals *refusals)
+{
+    queue->refusals = refusals;
+}
+
+struct refusals *series_queue_refusals(const struct series_queue *queue)
+{
+    return queue->refusals;
 }
 
 struct ship_source series_queue_source(struct series_queue *queue)

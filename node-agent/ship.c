@@ -18,7 +18,7 @@ enum { TICK_MS = 1000, ASSIGNMENT_CHANNEL = TELEMETRY_COUNT, BURY_MS = 5 };
 #define CONNECT_NS (1 * SECONDS)     /* before the other gateways are dialled too */
 #define PATIENCE_NS (3 * SECONDS)    /* before a gateway that drains is taken again for want of another */
 #define GOING_BACK_NS (10 * SECONDS) /* a try that takes longer is given up */
-#define AVOID_NS (60 * SECONDS)      /* a gateway that drains */
+#define AVOID_NS (60 * SECONDS)      /* a gateway that drains, or whose disk fails */
 #define BURY_MOST_NS (2 * SECONDS)   /* for nng to let go of closed links */
 #define TOLD_NS (5 * SECONDS)        /* for all lanes to be told of a drain */
 
@@ -28,7 +28,8 @@ struct ship {
     struct stats *stats;               /* borrowed */
     struct boot boot;
     char origin[BATCH_MAX_ORIGIN + 1], bulk_origin[BATCH_MAX_ORIGIN + 1];
-    struct peers *peers; /* owned */
+    struct peers *peers;       /* owned */
+    struct refusals *refusals; /* borrowed; NULL: none are told */
     struct routes routes;
     struct route *current; /* in routes; NULL: none is up */
     struct route *last;    /* where we were before, to try the others first; only compared */
@@ -177,6 +178,18 @@ void ship_leave(struct ship *ship, const char *cause)
 {
     ship->last = ship->current;
     leave(ship, cause);
+}
+
+bool ship_lane_failed(struct ship *ship)
+{
+    bool has_other = false;
+    for (size_t i = 0; i < ship->routes.count; i++)
+        has_other |= ship->routes.items[i] != ship->current && ship->routes.items[i]->is_listed;
+    if (!has_other || !ship->current)
+        return false;
+    ship->current->avoid_until_ns = clock_mono_ns() + AVOID_NS;
+    ship_leave(ship, "disk");
+    return true;
 }
 
 static void on_up(void *ctx, struct link *link)
@@ -400,6 +413,8 @@ static void on_tick(uv_timer_t *timer)
     ask_assignment(ship);
     consider_going_back(ship, now);
     routes_sweep(&ship->routes, ship->current);
+    for (int i = 0; i < TELEMETRY_COUNT; i++)
+        lane_tell_refusals(&ship->lanes[i]);
     if (ship->drain.is_on && now >= ship->drain.until_ns)
         finish_drain(ship);
 }
@@ -472,6 +487,16 @@ int ship_new(struct loop *loop, const struct agent_config *config, struct stats 
     return 0;
 }
 
+void ship_set_refusals(struct ship *ship, struct refusals *refusals)
+{
+    ship->refusals = refusals;
+}
+
+struct refusals *ship_refusals(const struct ship *ship)
+{
+    return ship->refusals;
+}
+
 void ship_wake(struct ship *ship, enum telemetry signal)
 {
     lane_advance(&ship->lanes[signal]);
@@ -487,11 +512,7 @@ bool ship_is_idle(const struct ship *ship, enum telemetry signal)
 bool ship_withdraw(struct ship *ship, enum telemetry signal, const struct batch *batch)
 {
     struct lane *lane = &ship->lanes[signal];
-    if (!batch || lane->batch != batch || lane->was_sent)
-        return false;
-    batch_free(lane->batch);
-    lane->batch = NULL;
-    return true;
+    return batch && lane->batch == batch && lane_withdraw(lane);
 }
 
 int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
@@ -501,7 +522,8 @@ int64_t ship_stalled_ms(struct ship *ship, enum telemetry signal)
 
 const struct batch *ship_batch(const struct ship *ship, enum telemetry signal)
 {
-    return ship->lanes[signal].batch;
+    const struct batch *batch = ship->lanes[signal].batch;
+    return batch && !batch_is_report(batch) ? batch : NULL;
 }
 
 bool ship_give_up(struct ship *ship, enum telemetry signal, bool only_unsent, struct batch **ret_batch)

@@ -67,6 +67,11 @@ const char *ship_bulk_origin(const struct ship *ship);
  */
 void ship_ask(struct ship *ship, enum telemetry signal);
 
+/* ship_set_refusals: what the agent refused is told from now on: with each fresh batch of its signal, by
+ * itself after a second without one. Borrowed for ship's life. */
+struct refusals;
+void ship_set_refusals(struct ship *ship, struct refusals *refusals);
+
 /* ship_wake: the source of signal has something to seal. Cheap; call it as often as you like. */
 void ship_wake(struct ship *ship, enum telemetry signal);
 

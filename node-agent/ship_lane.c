@@ -6,8 +6,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node-agent/metrics.h"
+#include "node-agent/refusals.h"
 
-enum { BUSY_MIN_MS = 20, BUSY_MAX_MS = 30000, UNCLEAR_WAIT_MS = 2000, HEAD_BYTES = 4 * 1024 * 1024 };
+enum {
+    BUSY_MIN_MS = 20,
+    BUSY_MAX_MS = 30000,
+    UNCLEAR_WAIT_MS = 2000,
+    HEAD_BYTES = 4 * 1024 * 1024,
+    MOST_FAILURES = 2
+};
+#define REPORT_WAIT_NS INT64_C(1000000000)
 
 /* ---- states: the one place that changes them, with the timer that each one has */
 
@@ -59,6 +67,13 @@ static void free_batch(struct lane *lane)
     batch_free(lane->batch);
     lane->batch = NULL;
     lane->was_sent = false;
+}
+
+/* It does not go out; what it was to tell does, with another one. */
+static void drop_batch(struct lane *lane)
+{
+    refusals_take_back(ship_refusals(lane->ship), lane->batch);
+    free_batch(lane);
 }
 
 /* ---- sending */
@@ -123,10 +138,20 @@ static void send_resume(struct lane *lane)
     enter(lane, SHIP_HELLO, deadline_ms(lane));
 }
 
+/* A batch that only tells what was refused: not more than one a second. */
+static struct batch *make_report(struct lane *lane)
+{
+    int64_t now = clock_mono_ns();
+    if (now - lane->told_ns < REPORT_WAIT_NS && !ship_is_draining(lane->ship))
+        return NULL;
+    struct batch *batch = refusals_report(ship_refusals(lane->ship), ship_origin(lane->ship), lane->signal);
+    lane->told_ns = batch ? now : lane->told_ns;
+    return batch;
+}
+
 static bool seal(struct lane *lane)
 {
-    if (lane->source.seal(lane->source.ctx, &lane->batch) < 0) {
-        lane->batch = NULL;
+    if (lane->source.seal(lane->source.ctx, &lane->batch) < 0 && !(lane->batch = make_report(lane))) {
         if (ship_is_draining(lane->ship)) {
             enter(lane, SHIP_DRAINED, 0);
             ship_lane_finished(lane->ship);
@@ -137,6 +162,8 @@ static bool seal(struct lane *lane)
     if (lane->batch->seq) /* out of the spool, where it has its number */
         return true;
     lane->batch->signal = lane->signal;
+    if (!batch_is_report(lane->batch))
+        refusals_attach(ship_refusals(lane->ship), lane->batch);
     lane->batch->boot = ship_boot(lane->ship);
     lane->batch->seq = ++lane->sides[side_of(lane, lane->batch)].seq;
     stats_add(lane->cells.sealed_batches, 1);
@@ -273,8 +300,9 @@ static void take_greeted(struct lane *lane, const struct wire_resume_reply *repl
     if (!was_handed_over) /* the former buffer's batches are not counted by this one's number */
         undelivered_settle(&lane->undelivered, reply->delivered_seq);
     lane->is_resumed = true;
-    if (lane->source.resumed && lane->source.resumed(lane->source.ctx, reply, was_handed_over, lane->batch))
-        free_batch(lane);
+    const struct batch *in_flight = lane->batch && !batch_is_report(lane->batch) ? lane->batch : NULL;
+    if (lane->source.resumed && lane->source.resumed(lane->source.ctx, reply, was_handed_over, in_flight))
+        free_batch(lane); /* its lines are read again, the refused ones too */
     enter(lane, SHIP_READY, 0);
     ship_saw_assignment(lane->ship, reply->assignment_version, true);
     if (ship_is_going_back(lane->ship) && !lane->batch) {
@@ -316,6 +344,19 @@ static void take_resumed(struct lane *lane, struct wire_resume_reply *reply)
     }
 }
 
+/* A disk that fails once may work again at once; one that goes on failing is another gateway's turn. */
+static void take_busy(struct lane *lane, const char *reason, bool cannot_commit, int64_t wait_ms)
+{
+    note_trouble(lane, "the gateway is busy", reason);
+    lane->failures = cannot_commit ? lane->failures + 1 : 0;
+    if (lane->failures >= MOST_FAILURES) {
+        lane->failures = 0;
+        if (ship_lane_failed(lane->ship))
+            return;
+    }
+    wait_and_retry(lane, wait_ms);
+}
+
 static void take_resume_reply(struct lane *lane, struct wire_resume_reply *reply)
 {
     switch (reply->answer) {
@@ -326,8 +367,7 @@ static void take_resume_reply(struct lane *lane, struct wire_resume_reply *reply
         take_draining(lane, lane->asked_side, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
-        note_trouble(lane, "the gateway is busy", reply->reason);
-        wait_and_retry(lane, reply->retry_after_ms);
+        take_busy(lane, reply->reason, reply->cannot_commit, reply->retry_after_ms);
         return;
     case WIRE_UNKNOWN:
     case WIRE_REFUSED:
@@ -373,10 +413,10 @@ static void take_committed(struct lane *lane, const struct wire_reply *reply)
     stats_add(lane->cells.repeats, reply->repeated);
     stats_observe(lane->cells.ack_seconds, clock_mono_ns() - lane->sealed_ns);
     lane->moving_ns = clock_mono_ns();
-    lane->fenced = 0;
+    lane->fenced = lane->failures = 0;
     if (is_own(lane, batch->boot))
         take_standing(lane, batch, reply);
-    if (lane->source.committed)
+    if (lane->source.committed && !batch_is_report(batch))
         lane->source.committed(lane->source.ctx, batch, reply);
     free_batch(lane);
     enter(lane, SHIP_READY, 0);
@@ -396,7 +436,7 @@ static void take_refused(struct lane *lane, const struct wire_reply *reply)
                  "signal=%s seq=%llu records=%llu reason=%s held_back=%u", telemetry_name(lane->signal),
                  (unsigned long long)lane->batch->seq, (unsigned long long)lane->batch->records,
                  log_quote(reply->reason, quoted, sizeof quoted), held);
-    if (lane->source.refused)
+    if (lane->source.refused && !batch_is_report(lane->batch))
         lane->source.refused(lane->source.ctx, lane->batch, reply->reason);
     free_batch(lane);
     enter(lane, SHIP_READY, 0);
@@ -410,8 +450,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_committed(lane, reply);
         return;
     case WIRE_BUSY:
-        note_trouble(lane, "the gateway is busy", reply->reason);
-        wait_and_retry(lane, reply->retry_after_ms);
+        take_busy(lane, reply->reason, reply->cannot_commit, reply->retry_after_ms);
         return;
     case WIRE_REFUSED:
         take_refused(lane, reply);
@@ -476,13 +515,29 @@ int64_t lane_stalled_ms(struct lane *lane)
 bool lane_give_up(struct lane *lane, bool only_unsent, struct batch **ret_batch)
 {
     bool waits = lane->state == SHIP_WAIT_ACK || lane->state == SHIP_SENDING;
-    if (!lane->batch || waits || lane->batch->source_count || !is_own(lane, lane->batch->boot) ||
-        (only_unsent && lane->was_sent))
+    if (!lane->batch || batch_is_report(lane->batch) || waits || lane->batch->source_count ||
+        !is_own(lane, lane->batch->boot) || (only_unsent && lane->was_sent))
         return false;
+    refusals_take_back(ship_refusals(lane->ship), lane->batch);
     *ret_batch = lane->batch;
     lane->batch = NULL;
     lane->was_sent = false;
     return true;
+}
+
+bool lane_withdraw(struct lane *lane)
+{
+    if (lane->was_sent)
+        return false;
+    drop_batch(lane);
+    return true;
+}
+
+void lane_tell_refusals(struct lane *lane)
+{
+    if (lane_is_used(lane) && lane->state == SHIP_READY && !lane->batch &&
+        refusals_waiting(ship_refusals(lane->ship), lane->signal))
+        lane_advance(lane);
 }
 
 /* ---- life cycle */
@@ -507,6 +562,7 @@ void lane_reset(struct lane *lane)
     for (int i = 0; i < 2; i++)
         lane->sides[i].is_told = false;
     lane->is_asking = lane->is_resumed = lane->is_draining = lane->is_probed = false;
+    lane->failures = 0;
     if (lane->state != SHIP_DRAINED)
         enter(lane, SHIP_HELLO, 0);
 }

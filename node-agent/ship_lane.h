@@ -47,8 +47,10 @@ struct lane {
     bool is_probed;                   /* going back: asked, and nothing was sealed since */
     bool holds;                       /* going back: what the probe said */
     int fenced;                       /* `resume first` in a row */
+    int failures;                     /* answers in a row that the gateway's disk fails */
     struct batch *batch;              /* owned; in flight, or to be sent again */
     bool was_sent;                    /* batch was handed to nng at least once */
+    int64_t told_ns;                  /* monotonic; when a batch of refusals alone was made last */
     int64_t sealed_ns;                /* monotonic */
     int64_t moving_ns;                /* monotonic; when it was last seen idle or had a batch committed */
     char buffer_id[64];               /* of the last resume answered */
@@ -80,7 +82,15 @@ void lane_take_answer(struct lane *lane, struct bytes frame);
 int64_t lane_stalled_ms(struct lane *lane);
 bool lane_give_up(struct lane *lane, bool only_unsent, struct batch **ret_batch);
 
+/* lane_withdraw: as ship_withdraw, of the lane's batch. */
+bool lane_withdraw(struct lane *lane);
+
+/* lane_tell_refusals: to be called every second: an idle lane tells what the agent refused. */
+void lane_tell_refusals(struct lane *lane);
+
 /* ---- what ship.c does for its lanes */
+
+struct refusals *ship_refusals(const struct ship *ship); /* NULL: none are told */
 
 struct link *ship_link(struct ship *ship); /* the gateway in use, NULL when none is */
 const struct agent_config *ship_config(const struct ship *ship);
@@ -91,6 +101,8 @@ bool ship_is_draining(const struct ship *ship);
 /* ship_leave: the gateway is not to be used any more; all lanes move. Frees nothing, so it may be the last
  * call of a lane's function. */
 void ship_leave(struct ship *ship, const char *cause);
+/* ship_lane_failed: the gateway's disk fails. Whether it was left for another one. */
+bool ship_lane_failed(struct ship *ship);
 void ship_lane_drained(struct ship *ship);  /* the gateway drains, says lane */
 void ship_lane_probed(struct ship *ship);   /* a probe was answered */
 void ship_lane_finished(struct ship *ship); /* the lane is SHIP_DRAINED */

@@ -17,7 +17,7 @@ struct route {
     struct peer peer;
     struct link *link; /* owned; NULL until wanted */
     bool is_listed;
-    int64_t avoid_until_ns;               /* monotonic: it drains */
+    int64_t avoid_until_ns;               /* monotonic: it drains, or its disk fails */
     char buffer_ids[TELEMETRY_COUNT][64]; /* as last answered there; "" unknown */
 };
 

@@ -273,6 +273,8 @@ static void show(struct side *side)
     stats_set(side->cells.batches, ledger.lag_rows);
     stats_set(side->cells.bytes, ledger.lag_bytes);
     stats_set(side->cells.file_bytes, state.file_bytes + state.wal_bytes);
+    if (!side->held && state.can_commit && ledger.lag_rows == 0) /* nobody has to try it */
+        stats_set(side->cells.writable, 1);
     uint64_t dropped = ledger.by_cause[BUFFER_DROPPED];
     stats_add(side->cells.dropped, (int64_t)(dropped - side->dropped));
     stats_add(side->cells.damaged, (int64_t)(side->file.damaged - side->damaged));

@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536 };
+enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_NAMES = 65536, ENTRIES_BYTES = 8192 };
 
 /* Declares path, made of the format and what follows it. */
 #define MAKE_PATH(path, format)                                                                              \
@@ -138,18 +141,31 @@ static int add_name(struct sysfs_names *names, const char *name)
     return names->items[names->count] ? (names->count++, 0) : -ENOMEM;
 }
 
+static int add_names(struct sysfs_names *names, int folder)
+{
+    char entries[ENTRIES_BYTES] __attribute__((aligned(8)));
+    ssize_t n;
+    while ((n = getdents64(folder, entries, sizeof entries)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+            int err = entry->d_name[0] == '.' ? 0 : add_name(names, entry->d_name);
+            if (err < 0)
+                return err;
+            at += entry->d_reclen;
+        }
+    return n < 0 ? -errno : 0;
+}
+
 int sysfs_list(struct sysfs_names *ret_names, const char *format, ...)
 {
     MAKE_PATH(path, format);
     struct sysfs_names names = {0};
-    DIR *folder = opendir(path);
-    int err = folder ? 0 : -errno;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *ret_names = names;
-    for (struct dirent *e; err == 0 && (e = readdir(folder));)
-        if (e->d_name[0] != '.')
-            err = add_name(&names, e->d_name);
-    if (folder)
-        closedir(folder);
+    if (folder < 0)
+        return -errno;
+    int err = add_names(&names, folder);
+    close(folder);
     if (err < 0) {
         sysfs_names_fini(&names);
         return err;
@@ -158,6 +174,16 @@ int sysfs_list(struct sysfs_names *ret_names, const char *format, ...)
         qsort(names.items, names.count, sizeof *names.items, compare_names);
     *ret_names = names;
     return 0;
+}
+
+int sysfs_folders(const char *format, ...)
+{
+    MAKE_PATH(path, format);
+    struct stat st;
+    struct statfs s;
+    bool known =
+        stat(path, &st) == 0 && S_ISDIR(st.st_mode) && statfs(path, &s) == 0 && s.f_type == SYSFS_MAGIC;
+    return known ? (int)st.st_nlink - 2 : -1;
 }
 
 bool sysfs_exists(const char *format, ...)

@@ -34,6 +34,10 @@ struct sysfs_names {
 int sysfs_list(struct sysfs_names *ret_names, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sysfs_names_fini(struct sysfs_names *names);
 
+/* sysfs_folders: how many folders are in a folder of sysfs, by its link count; -1 where that is not known: no
+ * such folder, or none of sysfs. */
+int sysfs_folders(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* sysfs_exists: whether there is such a file or folder, links followed. */
 bool sysfs_exists(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

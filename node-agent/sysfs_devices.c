@@ -16,12 +16,19 @@
 
 enum { PATH_BYTES = 1024, NUMBER_BYTES = 64, MAX_DEVICES = 65536, ENTRIES_BYTES = 8192 };
 
+struct kept { /* what a file gave */
+    bool known;
+    int err;
+    int64_t value;
+};
+
 struct device {
     char *name; /* owned */
     uint64_t inode;
     bool seen; /* in the last list */
     int note;
-    int *fds; /* owned; one a file, -1: not open; NULL: none is kept */
+    int *fds;          /* owned; one a file, -1: not open; NULL: none is kept */
+    struct kept *kept; /* owned; one a file; NULL: nothing is */
 };
 
 struct sysfs_devices {
@@ -61,6 +68,7 @@ static void forget(struct sysfs_devices *devices, struct device *device)
     for (size_t i = 0; device->fds && i < devices->file_count; i++)
         close_file(devices, &device->fds[i]);
     free(device->fds);
+    free(device->kept);
     free(device->name);
 }
 
@@ -212,4 +220,26 @@ int sysfs_devices_i64(struct sysfs_devices *devices, size_t device, size_t file,
     char word[NUMBER_BYTES];
     int err = sysfs_devices_word(devices, device, file, word, sizeof word);
     return err < 0 ? err : sysfs_parse_i64(word, ret_value);
+}
+
+int sysfs_devices_kept_i64(struct sysfs_devices *devices, size_t device, size_t file, int64_t *ret_value)
+{
+    struct device *d = &devices->items[device];
+    if (!d->kept && !(d->kept = calloc(devices->file_count, sizeof *d->kept)))
+        return sysfs_devices_i64(devices, device, file, ret_value);
+    struct kept *kept = &d->kept[file];
+    if (!kept->known) {
+        kept->err = sysfs_devices_i64(devices, device, file, &kept->value);
+        kept->known = true;
+    }
+    if (kept->err == 0)
+        *ret_value = kept->value;
+    return kept->err;
+}
+
+void sysfs_devices_forget(struct sysfs_devices *devices)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        if (devices->items[i].kept)
+            memset(devices->items[i].kept, 0, devices->file_count * sizeof(struct kept));
 }

@@ -33,4 +33,9 @@ int *sysfs_devices_note(struct sysfs_devices *devices, size_t device);
 int sysfs_devices_word(struct sysfs_devices *devices, size_t device, size_t file, char *storage, size_t size);
 int sysfs_devices_i64(struct sysfs_devices *devices, size_t device, size_t file, int64_t *ret_value);
 
+/* sysfs_devices_kept_i64: as sysfs_devices_i64, but read once: what it was, or its error, is remembered until
+ * sysfs_devices_forget, for all devices, or the device's end. */
+int sysfs_devices_kept_i64(struct sysfs_devices *devices, size_t device, size_t file, int64_t *ret_value);
+void sysfs_devices_forget(struct sysfs_devices *devices);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "node-agent/docker.h"
 #include "node-agent/logtext.h"
+#include "node-agent/refused_line.h"
 
 enum { METADATA_ROOM = 16 * 1024 }; /* a line's, at most */
 
@@ -122,7 +123,24 @@ struct outgoing {
     int64_t time_ns;
     struct bytes text;
     bool cut, past;
+    uint64_t offset; /* of its first byte in file; TAIL_NONE: it began in an older one */
 };
+
+/* To the gateway, which keeps it in `refused`. */
+static void tell_refused(const struct tail_reader *r, const struct outgoing *o, enum log_effect cause)
+{
+    const char *const words =
+        cause == LOG_DROPPED_OLD      ? "the line is older than logs.max_age"
+        : cause == LOG_DROPPED_BEHIND ? "the line is more than an hour behind the newest "
+                                        "of its stream"
+        : cause == LOG_DROPPED_AHEAD  ? "the line is more than ten minutes ahead of this "
+                                        "node's clock"
+                                      : "the line is longer than logs.max_line: what "
+                                        "is over the limit was cut off";
+    struct refused_line line = {words,      o->log, o->file, o->offset, o->log->streams[o->stream].labels,
+                                o->time_ns, o->text};
+    refused_line_tell(r->refusals, &line);
+}
 
 /* What the rules make of it. 0, -EPERM: dropped; or an error. */
 static int apply_rules(struct tail_reader *r, struct outgoing *o, enum line_level *ret_level)
@@ -167,6 +185,7 @@ static int send(struct tail_reader *r, struct outgoing o)
     if (cause != LOG_SENT) {
         o.file->tally.counts[cause]++;
         stats_add(drop_counter(r, cause), 1);
+        tell_refused(r, &o, cause);
         return 0;
     }
     /* Rules count and may lengthen: they run only once there is room for whatever they make of it. */
@@ -188,6 +207,7 @@ static int send(struct tail_reader *r, struct outgoing o)
     if (o.cut) {
         o.file->tally.counts[LOG_CUT]++;
         stats_add(r->counts.truncated, 1);
+        tell_refused(r, &o, LOG_CUT);
     }
     return 0;
 }
@@ -197,8 +217,9 @@ static int send(struct tail_reader *r, struct outgoing o)
 static int close_join(struct tail_reader *r, struct tail_log *log, struct tail_file *file, int s)
 {
     const struct tail_join *join = log->streams[s].join;
-    int err = send(
-        r, (struct outgoing){log, file, s, join->time_ns, buf_bytes(&join->text), join->cut, join->past});
+    struct outgoing o = {
+        log, file, s, join->time_ns, buf_bytes(&join->text), join->cut, join->past, file->join_at[s]};
+    int err = send(r, o);
     if (err == 0)
         tail_log_close_join(log, s);
     return err;
@@ -244,9 +265,8 @@ static int append_to_join(struct tail_reader *r, struct tail_join *join, const s
     return err;
 }
 
-/* Begins a record with the line, which stands at offset or is made of the open parts. */
-static int open_join(struct tail_reader *r, const struct outgoing *o, uint64_t offset,
-                     enum multiline_state state)
+/* Begins a record with the line, or with what is made of the open parts. */
+static int open_join(struct tail_reader *r, const struct outgoing *o, enum multiline_state state)
 {
     struct tail_join *join = get_join(r, &o->log->streams[o->stream]);
     int err = join ? 0 : -ENOMEM;
@@ -263,7 +283,7 @@ static int open_join(struct tail_reader *r, const struct outgoing *o, uint64_t o
     join->time_ns = o->time_ns;
     if (o->past)
         return 0;
-    o->file->join_at[o->stream] = offset;
+    o->file->join_at[o->stream] = o->offset;
     for (struct tail_file *f = o->log->files; f; f = f->next)
         if (f->open_at[o->stream] != TAIL_NONE)
             f->join_at[o->stream] = f->open_at[o->stream];
@@ -280,7 +300,7 @@ static void count_joined(struct tail_reader *r, const struct outgoing *o, enum l
 }
 
 /* A whole line: goes into the open record, begins one, or is sent by itself. */
-static int take_whole(struct tail_reader *r, struct outgoing o, uint64_t offset)
+static int take_whole(struct tail_reader *r, struct outgoing o)
 {
     const struct multiline *rule = o.log->plan ? o.log->plan->multiline : NULL;
     enum multiline_state state = MULTILINE_NONE;
@@ -303,7 +323,7 @@ static int take_whole(struct tail_reader *r, struct outgoing o, uint64_t offset)
         return send(r, o);
     if (fit == FIT_NOT)
         state = multiline_begin(rule, o.text);
-    return state == MULTILINE_NONE ? send(r, o) : open_join(r, &o, offset, state);
+    return state == MULTILINE_NONE ? send(r, o) : open_join(r, &o, state);
 }
 
 /* ---- lines of several parts ---- */
@@ -331,8 +351,9 @@ static int add_part(struct tail_reader *r, struct tail_log *log, struct tail_fil
 static int close_part(struct tail_reader *r, struct tail_log *log, struct tail_file *file, int s)
 {
     struct tail_part *part = &log->streams[s].part;
-    struct outgoing o = {log, file, s, part->time_ns, buf_bytes(&part->text), part->cut, part->past};
-    int err = take_whole(r, o, file->open_at[s]);
+    struct outgoing o = {
+        log, file, s, part->time_ns, buf_bytes(&part->text), part->cut, part->past, file->open_at[s]};
+    int err = take_whole(r, o);
     if (err == 0)
         tail_log_close_line(log, s);
     return err;
@@ -373,7 +394,7 @@ static int take_untimed(struct tail_reader *r, struct tail_log *log, struct tail
     int64_t time_ns = r->wall_ns > stream->newest_ns ? r->wall_ns : stream->newest_ns + 1;
     if (time_ns <= r->given_ns)
         time_ns = r->given_ns + 1;
-    int err = take_whole(r, (struct outgoing){log, file, CRI_UNPARSED, time_ns, line, false, false}, offset);
+    int err = take_whole(r, (struct outgoing){log, file, CRI_UNPARSED, time_ns, line, false, false, offset});
     if (err < 0)
         return err;
     r->given_ns = time_ns;
@@ -414,8 +435,8 @@ int tail_line_take(struct tail_reader *r, struct tail_log *log, struct tail_file
         return add_part(r, log, file, offset, &parsed, past);
     if (stream->part.open)
         return take_last_part(r, log, file, offset, &parsed, past);
-    struct outgoing o = {log, file, parsed.stream, parsed.time_ns, parsed.text, false, past};
-    return take_whole(r, o, offset);
+    struct outgoing o = {log, file, parsed.stream, parsed.time_ns, parsed.text, false, past, offset};
+    return take_whole(r, o);
 }
 
 int tail_line_flush(struct tail_reader *r, struct tail_log *log, struct tail_file *last, int s)

@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "node-agent/log_policy.h"
 #include "node-agent/push.h"
+#include "node-agent/refusals.h"
 #include "node-agent/tail_log.h"
 
 #define TAIL_MAX_BEHIND_NS (INT64_C(3600) * 1000000000)
@@ -38,6 +39,7 @@ struct tail_reader {
     struct cri_clock clock;
     struct log_policy *policy; /* borrowed; NULL: there is none */
     struct log_rules *rules;   /* the policy's */
+    struct refusals *refusals; /* borrowed; NULL: nobody is told of dropped lines */
     bool recalling;            /* lines that were sent before only pass, to be remembered */
     int64_t given_ns;          /* the last time given to a line without one */
     unsigned gunzips;          /* files that are being unpacked */

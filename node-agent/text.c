@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { SAFE_DIGITS = 19 }; /* that many do not overflow */
+
 bool text_line(struct bytes *rest, struct bytes *ret_line)
 {
     if (rest->len == 0)
@@ -21,15 +23,16 @@ static bool is_blank(uint8_t c)
 
 bool text_field(struct bytes *line, struct bytes *ret_field)
 {
-    size_t begin = 0, end;
-    while (begin < line->len && is_blank(line->ptr[begin]))
-        begin++;
-    for (end = begin; end < line->len && !is_blank(line->ptr[end]); end++)
-        ;
-    if (begin == end)
+    const uint8_t *at = line->ptr, *end = at + line->len;
+    while (at < end && is_blank(*at))
+        at++;
+    const uint8_t *begin = at;
+    while (at < end && !is_blank(*at))
+        at++;
+    if (at == begin)
         return false;
-    *ret_field = (struct bytes){line->ptr + begin, end - begin};
-    *line = bytes_skip(*line, end);
+    *ret_field = (struct bytes){begin, (size_t)(at - begin)};
+    *line = (struct bytes){at, (size_t)(end - at)};
     return true;
 }
 
@@ -44,12 +47,17 @@ size_t text_digits(struct bytes field)
 int text_u64(struct bytes field, uint64_t *ret_value)
 {
     uint64_t value = 0;
-    if (field.len == 0 || text_digits(field) != field.len)
+    if (field.len == 0)
         return -EINVAL;
-    for (size_t i = 0; i < field.len; i++)
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(field.ptr[i] - '0'), &value))
+    for (size_t i = 0; i < field.len; i++) {
+        unsigned digit = (unsigned)field.ptr[i] - '0';
+        if (digit > 9)
             return -EINVAL;
+        if (i < SAFE_DIGITS)
+            value = value * 10 + digit;
+        else if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value))
+            return -EINVAL;
+    }
     *ret_value = value;
     return 0;
 }

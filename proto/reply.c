@@ -27,6 +27,7 @@ int wire_encode_reply(const struct wire_reply *reply, struct buf *out)
     message.assignment_version = reply->assignment_version;
     message.missing_seqs = reply->missing_seqs;
     message.repeated = reply->repeated;
+    message.cannot_commit = reply->cannot_commit;
     return frame_put(WIRE_REPLY, &message.base, out);
 }
 
@@ -40,6 +41,7 @@ static int read_reply(const Tributary__Reply *message, struct wire_reply *reply)
         .assignment_version = message->assignment_version,
         .missing_seqs = message->missing_seqs,
         .repeated = message->repeated,
+        .cannot_commit = message->cannot_commit,
     };
     frame_cut(reply->reason, sizeof reply->reason, message->reason);
     int err = frame_copy(reply->next_buffer_id, sizeof reply->next_buffer_id, message->next_buffer_id);
@@ -135,6 +137,7 @@ int wire_encode_resume_reply(const struct wire_resume_reply *reply, struct buf *
     message.delivered_seq = reply->delivered_seq;
     message.holds_undelivered = reply->holds_undelivered;
     message.assignment_version = reply->assignment_version;
+    message.cannot_commit = reply->cannot_commit;
     return put_resume_reply(&message, reply, out);
 }
 
@@ -163,6 +166,7 @@ static int read_resume_reply(const Tributary__ResumeReply *message, struct wire_
         .retry_after_ms = message->retry_after_ms,
         .delivered_seq = message->delivered_seq,
         .holds_undelivered = message->holds_undelivered,
+        .cannot_commit = message->cannot_commit,
         .assignment_version = message->assignment_version,
     };
     frame_cut(reply->reason, sizeof reply->reason, message->reason);

@@ -16,21 +16,41 @@ enum { PAYLOAD = 100 }; /* the number of Batch.payload */
 
 /* The lists of a batch as protobuf-c wants them: arrays of pointers into one array of messages. */
 struct lists {
-    Tributary__Source *sources; /* owned */
-    Tributary__Source **at;     /* owned */
+    Tributary__Source *sources; /* owned, as are the others */
+    Tributary__Source **at;
+    Tributary__Refusal *refusals;
+    Tributary__Refusal **refusals_at;
 };
 
 static void lists_fini(struct lists *lists)
 {
     free(lists->sources);
     free(lists->at);
+    free(lists->refusals);
+    free(lists->refusals_at);
+}
+
+static void describe_refusals(struct lists *lists, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->refusal_count; i++) {
+        const struct batch_refusal *from = &batch->refusals[i];
+        Tributary__Refusal *refusal = lists->refusals_at[i] = &lists->refusals[i];
+        tributary__refusal__init(refusal);
+        refusal->words = from->words;
+        refusal->source = from->source;
+        refusal->format = (Tributary__Format)from->format;
+        refusal->records = from->records;
+        refusal->payload = (ProtobufCBinaryData){from->payload.len, (uint8_t *)(uintptr_t)from->payload.ptr};
+    }
 }
 
 static int lists_init(struct lists *lists, const struct batch *batch)
 {
     size_t count = batch->source_count;
-    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at)};
-    if (!lists->sources || !lists->at) {
+    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at),
+                            calloc(batch->refusal_count + 1, sizeof *lists->refusals),
+                            calloc(batch->refusal_count + 1, sizeof *lists->refusals_at)};
+    if (!lists->sources || !lists->at || !lists->refusals || !lists->refusals_at) {
         lists_fini(lists);
         return -ENOMEM;
     }
@@ -41,6 +61,7 @@ static int lists_init(struct lists *lists, const struct batch *batch)
         source->begin = batch->sources[i].begin;
         source->end = batch->sources[i].end;
     }
+    describe_refusals(lists, batch);
     return 0;
 }
 
@@ -66,6 +87,8 @@ static void describe(const struct batch *batch, const struct lists *lists, Tribu
     ret->n_owed = batch->owed_count;
     ret->owed = batch->owed;
     ret->handed_over = batch->handed_over;
+    ret->n_refused = batch->refusal_count;
+    ret->refused = lists->refusals_at;
 }
 
 int wire_encode_batch_head(const struct batch *batch, struct buf *out)
@@ -111,6 +134,32 @@ static bool format_fits(Tributary__Signal signal, Tributary__Format format)
     return false;
 }
 
+/* Words are for people only: what is not fit to be shown costs no batch. */
+static char *copy_words(const char *text)
+{
+    char cut[BATCH_MAX_REFUSAL_TEXT + 1];
+    frame_cut(cut, sizeof cut, text);
+    return strdup(text_is_name(cut, BATCH_MAX_REFUSAL_TEXT) ? cut : "");
+}
+
+static int add_refusal(struct batch *batch, const Tributary__Refusal *from)
+{
+    struct batch_refusal refusal = {.format = (enum batch_format)from->format, .records = from->records};
+    if (from->payload.len > BATCH_MAX_REFUSAL_BYTES)
+        return -E2BIG;
+    if (!format_fits((Tributary__Signal)batch->signal, from->format))
+        return -EINVAL;
+    uint8_t *payload = malloc(from->payload.len + 1);
+    if (payload && from->payload.len)
+        memcpy(payload, from->payload.data, from->payload.len);
+    refusal.payload = (struct bytes){payload, from->payload.len};
+    refusal.words = copy_words(from->words);
+    refusal.source = copy_words(from->source);
+    int err = payload && refusal.words && refusal.source ? batch_take_refusal(batch, &refusal) : -ENOMEM;
+    batch_refusal_fini(&refusal);
+    return err;
+}
+
 static int add_lists(struct batch *batch, const Tributary__Batch *message)
 {
     int err = 0;
@@ -125,6 +174,8 @@ static int add_lists(struct batch *batch, const Tributary__Batch *message)
             return -EINVAL;
         err = batch_add_owed(batch, message->owed[i]);
     }
+    for (size_t i = 0; err == 0 && i < message->n_refused; i++)
+        err = add_refusal(batch, message->refused[i]);
     return err;
 }
 

@@ -44,6 +44,7 @@ struct wire_reply { /* strings are the struct's own storage */
     uint64_t assignment_version;
     uint64_t missing_seqs;
     bool repeated;
+    bool cannot_commit; /* of WIRE_BUSY: the disk fails */
 };
 
 struct wire_resume {
@@ -68,6 +69,7 @@ struct wire_resume_reply {
     size_t end_count;
     uint64_t delivered_seq;
     bool holds_undelivered;
+    bool cannot_commit;
     uint64_t assignment_version;
     const struct wire_resume_reply *bulk; /* borrowed; not on the wire: the same of the bulk origin (batch.h),
                                              where the lane has one; else NULL */

@@ -2,7 +2,7 @@
 
 Steps: unit (preset dev), style, asan, tsan, e2e. The peers of the end-to-end tests are built beside the other steps.
 An end-to-end test is an executable file directly in tests/e2e; lines at its top tell how it is run:
-    # needs: loki jaeger prometheus3 node_exporter js python    peers of tests/peers, or commands; what is missing skips the test
+    # needs: loki jaeger prometheus3 js ...          peers of tests/peers, or commands; what is missing skips the test
     # needs: root                          network namespaces, small volumes
     # needs: cluster                       the Kubernetes of tests/cluster, only where it is built already
     # timeout: 120                         seconds, 300 by default (three times as many with sanitizers)
@@ -31,7 +31,7 @@ PEERS = os.path.join(ROOT, "tests", "peers")
 E2E = os.path.join(ROOT, "tests", "e2e")
 ROOT_USER = "root"
 CLUSTER = "cluster"  # built by hand, tests/cluster/build: that takes longer than all the tests
-PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "js", "python")
+PEER_NAMES = ("loki", "jaeger", "prometheus3", "node_exporter", "grpcurl", "ghz", "telemetrygen", "js", "python")
 SANITIZED = ("asan", "tsan")
 E2E_AT_ONCE = 2  # they wait more than they work
 JOBS = str(min(os.cpu_count() or 1, 8))

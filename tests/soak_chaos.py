@@ -1,110 +1,46 @@
-"""tests/soak chaos [--minutes N] [--seed S]: three gateways and five agents under random faults, with real backends.
+"""tests/soak chaos [--minutes N] [--seed S] [--calm]: three gateways and five agents under random faults, with real backends.
 
 Kills (-9) and stops (SIGSTOP) of gateways and agents, agents cut off from one or all gateways, full volumes under the gateways'
 buffers and backends that are stopped. Afterwards everything heals, and every line written must be in Loki, every trace answered
-200 in Jaeger, every sample scraped in Prometheus but those counted as overtaken (none where no gateway was killed, stopped or cut
-off) or that an agent held in memory when it was killed; and every ledger must close.
+200 in Jaeger, every sample scraped in Prometheus but those that a gateway keeps as overtaken (none where no gateway was killed,
+stopped or cut off: --calm leaves these faults out) or that an agent held in memory when it was killed; no sample may be named
+refused, and every ledger must close. Each agent scrapes two targets, one of them slow, so that the times of its samples interleave.
 
 Runs in network and mount namespaces of its own, so it has to be root and leaves nothing behind. Each agent is in a network
 namespace with a veth pair; a cut is a blackhole route to a gateway there. Takes the programs of $TRIBUTARY_BUILD, else build/dev.
 """
 import argparse
 import contextlib
-import http.server
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+from lib import decode
 from lib.crilog import Generator, PodLog
-from lib.http_client import fetch
+from lib.page import CountingPage
 from lib.peers import Jaeger, Loki, Prometheus
 from lib.process import free_port, workdir
 from lib.programs import Agent, Gateway
 from lib.query import jaeger_trace, loki_lines, prom_samples
+from lib.trace_sender import TraceSender
 from lib.wait import wait_for
 
 GATEWAYS, AGENTS, SERIES = 3, 5, 10
+JOBS = ("fast", "slow")
+FAULTS = ("kill_gateway", "stop_gateway", "kill_agent", "stop_agent", "cut", "cut_all", "fill", "backend")
+CALM_FAULTS = ("kill_agent", "stop_agent", "backend", "fill")
+OVERTAKEN = 3  # as buffer.h numbers the causes
 VOLUME_MB = 96
 HEAL_S = 300
 
 
 def ip(*args):
     subprocess.run(["ip", *args], check=True)
-
-
-class Page:
-    """A page to scrape for all agents: /N counts the scrapes of agent N and remembers when each was served."""
-
-    def __init__(self, address):
-        page = self
-        self.served = [{} for _ in range(AGENTS)]
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                served = page.served[int(self.path[1:])]
-                n = len(served) + 1
-                body = "".join(f'ticks_total{{k="{k}"}} {n}\n' for k in range(SERIES)).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-                served[n] = time.time()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
-        self.server.handle_error = lambda *_: None  # a scraper that left
-        self.address = f"{address}:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-def field(number, data):
-    assert len(data) < 128
-    return bytes([number << 3 | 2, len(data)]) + data
-
-
-def trace_request(n):
-    """An ExportTraceServiceRequest with one span, whose ids are n."""
-    now = time.time_ns()
-    name = field(1, field(1, b"service.name") + field(2, field(1, b"shop")))
-    times = b"".join(bytes([k << 3 | 1]) + (now + k).to_bytes(8, "little") for k in (7, 8))
-    span = field(1, n.to_bytes(16, "big")) + field(2, n.to_bytes(8, "big")) + field(5, b"buy") + times
-    return field(1, field(1, name) + field(2, field(2, span)))
-
-
-class Sender(threading.Thread):
-    """One client of an agent's OTLP: sends a trace again until it is answered 200, as an SDK does."""
-
-    def __init__(self, agent, number):
-        super().__init__(daemon=True)
-        self.agent, self.base, self.count, self.repeats = agent, (number + 1) * 10**6, 0, 0
-        self.ended = threading.Event()
-
-    def run(self):
-        while not self.ended.is_set():
-            request = trace_request(self.base + self.count)
-            while not self.ended.is_set() and not self.is_taken(request):
-                self.repeats += 1
-                self.ended.wait(0.5)
-            self.count += not self.ended.is_set()
-            self.ended.wait(0.1)
-
-    def is_taken(self, request):
-        try:
-            return fetch(self.agent.otlp_url, request, {"Content-Type": "application/x-protobuf"}, timeout=15).status == 200
-        except Exception:  # pylint: disable=broad-except
-            return False
-
-    def ids(self):
-        return range(self.base, self.base + self.count)
 
 
 class ChaosAgent(Agent):
@@ -124,7 +60,8 @@ class ChaosAgent(Agent):
         super().__init__(gateways, {
             "web": {"listen": f"{away}:{free_port()}"}, "otlp": {"listen_http": otlp, "listen_grpc": ""},
             "scrape_interval": "1s", "scrape_timeout": "900ms", "spool": {"path": workdir(self.ns, "spool"), "size": "64MiB"},
-            "scrape_configs": [{"job_name": "ticks", "metrics_path": f"/{number}", "static_configs": [{"targets": [page.address]}]}]},
+            "scrape_configs": [{"job_name": job, "metrics_path": f"/{job}/{number}", "static_configs": [
+                {"targets": [page.address], "labels": {"instance": self.ns}}]} for job in JOBS]},
             name=self.ns)
         self.otlp_url = f"http://{otlp}/v1/traces"
         self.process.argv = ["ip", "netns", "exec", self.ns, *self.process.argv]
@@ -162,8 +99,8 @@ class ChaosGateway(Gateway):
 class Chaos:
     """One fault at a time begins every few seconds; several may be in force at once."""
 
-    def __init__(self, rng, gateways, agents, backends):
-        self.rng, self.gateways, self.agents, self.backends = rng, gateways, agents, backends
+    def __init__(self, rng, kinds, gateways, agents, backends):
+        self.rng, self.kinds, self.gateways, self.agents, self.backends = rng, kinds, gateways, agents, backends
         self.ends, self.count, self.busy = [], {}, set()
 
     def later(self, what, undo):
@@ -178,7 +115,7 @@ class Chaos:
             at[2]()
 
     def begin(self):
-        kind = self.rng.choice(("kill_gateway", "stop_gateway", "kill_agent", "stop_agent", "cut", "cut_all", "fill", "backend"))
+        kind = self.rng.choice(self.kinds)
         targets = {"gateway": self.gateways, "fill": self.gateways, "agent": self.agents, "cut": self.agents, "cut_all": self.agents,
                    "backend": self.backends}
         target = self.rng.choice(targets[kind.split("_")[1] if kind.startswith(("kill", "stop")) else kind])
@@ -248,30 +185,54 @@ def missing_lines(loki, logs):
     return wrote - set(have)
 
 
-def missing_samples(prometheus, page, agents, ends):
-    """(lost, in memory at a kill): scrapes of which Prometheus has no sample, by agent. A page that was served but not read in
-    time (an agent that was stopped) is no scrape: `up` was 0 then."""
-    lost, held = [], 0
-    have = {}
-    failed = [[t / 1000 for points in prom_samples(prometheus, f'up{{instance="agent-{i}"}}').values() for t, v in points if v == 0]
-              for i in range(len(agents))]
-    for labels, points in prom_samples(prometheus, "ticks_total").items():
-        labels = dict(labels)
-        have.setdefault((labels["instance"], labels["k"]), set()).update(v for _, v in points)
-    assert have, "no samples at all"
-    by_agent = {i: {k: v for (inst, k), v in have.items() if inst == f"agent-{i}"} for i in range(len(agents))}
-    for i, agent in enumerate(agents):
-        for n in range(1, ends[i] + 1):
-            gone = SERIES - sum(n in by_agent[i].get(str(k), ()) for k in range(SERIES))
-            near = any(page.served[i][n] - 0.5 <= kill <= page.served[i][n] + 4 for kill in agent.kills)
-            late = gone == SERIES and any(abs(t - page.served[i][n]) <= 1 for t in failed[i])
-            if gone and near:
-                held += gone
-            elif late:
-                continue
-            elif gone:
-                lost += [(i, n)] * gone
-    return lost, held
+class Scrapes:
+    """What was served to the agents, against what Prometheus has."""
+
+    def __init__(self, page, agents):
+        self.page, self.agents = page, agents
+        self.ends = {(a.ns, job): len(page.served_at(f"/{job}/{a.number}")) for a in agents for job in JOBS}
+
+    def count(self):
+        return sum(self.ends.values())
+
+    def missing(self, prometheus):
+        """(lost, in memory at a kill): the (agent, job, scrape, series) of which Prometheus has no sample. A page that was served but
+        not read in time (an agent that was stopped) is no scrape: `up` was 0 then."""
+        have, failed = {}, {}
+        for labels, points in prom_samples(prometheus, "ticks_total").items():
+            labels = dict(labels)
+            have.setdefault((labels["instance"], labels["job"], labels["k"]), set()).update(v for _, v in points)
+        assert have, "no samples at all"
+        for labels, points in prom_samples(prometheus, "up").items():
+            labels = dict(labels)
+            failed.setdefault((labels["instance"], labels["job"]), []).extend(t / 1000 for t, v in points if v == 0)
+        lost, held = set(), set()
+        for agent in self.agents:
+            for job in JOBS:
+                for n in range(1, self.ends[agent.ns, job] + 1):
+                    gone = {(agent.ns, job, n, str(k)) for k in range(SERIES) if n not in have.get((agent.ns, job, str(k)), ())}
+                    at = self.page.served_at(f"/{job}/{agent.number}")[n]
+                    if len(gone) == SERIES and any(abs(t - at) <= 1 for t in failed.get((agent.ns, job), ())):
+                        continue
+                    near = any(at - 0.5 <= kill <= at + 4 for kill in agent.kills)
+                    (held if near else lost).update(gone)
+        return lost, held
+
+
+def kept_samples(gateways):
+    """{cause: {(agent, job, scrape, series)}} of the samples that the gateways keep as not taken, and {words: samples} of those that
+    are named refused."""
+    kept, words = {}, {}
+    for gateway in gateways:
+        with contextlib.closing(sqlite3.connect(os.path.join(gateway.buffer_folder, "metrics.db"))) as db:
+            for cause, said, payload in db.execute("SELECT cause, words, payload FROM refusal"):
+                for sample in decode.samples(payload):
+                    labels = sample.labels
+                    if labels["__name__"] == "ticks_total":
+                        kept.setdefault(cause, set()).add((labels["instance"], labels["job"], int(sample.value), labels["k"]))
+                    if cause != OVERTAKEN:
+                        words[said] = words.get(said, 0) + 1
+    return kept, words
 
 
 def unsettled_in_spool(agent):
@@ -298,65 +259,64 @@ def settle(gateways, agents):
              until=lambda n: n < 3000, pause=1)
 
 
-def run(seconds, seed):
+def run(seconds, seed, kinds):
     rng = random.Random(seed)
     prometheus, loki, jaeger = Prometheus().start(), Loki().start(), Jaeger().start()
-    page = Page("10.77.200.100")
+    page = CountingPage("10.77.200.100", SERIES, lambda path: random.uniform(0.05, 0.4) if "slow" in path else 0)
     backends = {s: {"backends": [{"name": n, "url": u}]} for s, n, u in (
         ("metrics", "prometheus", prometheus.write_url), ("logs", "loki", loki.push_url), ("traces", "jaeger", jaeger.otlp_url))}
     gateways = [ChaosGateway(i, backends).start() for i in range(GATEWAYS)]
-    agents = [ChaosAgent(i, gateways, page) for i in range(AGENTS)]
-    for i, agent in enumerate(agents):
-        agent.configure({**agent.config, "scrape_configs": [{**agent.config["scrape_configs"][0], "static_configs": [
-            {"targets": [page.address], "labels": {"instance": f"agent-{i}"}}]}]})
-        agent.start()
+    agents = [ChaosAgent(i, gateways, page).start() for i in range(AGENTS)]
     logs = [PodLog(a.log_root, "shop", f"pod-{i}-{k}", "app") for i, a in enumerate(agents) for k in range(2)]
-    senders = [Sender(a, i) for i, a in enumerate(agents)]
-    for sender in senders:
-        sender.start()
-    chaos = Chaos(rng, gateways, agents, [prometheus, loki, jaeger])
+    senders = [TraceSender(a.otlp_url, i, pause=0.1).start() for i, a in enumerate(agents)]
+    chaos = Chaos(rng, kinds, gateways, agents, [prometheus, loki, jaeger])
     with Generator(logs, rate=300):
         chaos.run(seconds)
-    for sender in senders:
-        sender.ended.set()
-        sender.join()
-    ends = [len(s) for s in page.served]
+    traces = [trace for sender in senders for trace in sender.stop()]
+    scrapes = Scrapes(page, agents)
     for backend in (prometheus, loki):
         backend.wait_ready()
     settle(gateways, agents)
     print("faults", chaos.count)
-    return judge(chaos, page, ends, logs, senders, (prometheus, loki, jaeger))
+    return judge(gateways, agents, logs, traces, scrapes, (prometheus, loki, jaeger), "kill_gateway" not in kinds)
 
 
-def judge(chaos, page, ends, logs, senders, backends):
+def missing_traces(jaeger, ids):
+    return [trace for trace in ids if not jaeger_trace(jaeger, trace)]
+
+
+def judge(gateways, agents, logs, traces, scrapes, backends, is_calm):
     prometheus, loki, jaeger = backends
-    gateways, agents = chaos.gateways, chaos.agents
 
     def unsettled():
-        lost, held = missing_samples(prometheus, page, agents, ends)
-        overtaken = total(gateways, backend="prometheus", cause="overtaken")
-        ids = [n for s in senders for n in s.ids()]
-        return [len(missing_lines(loki, logs)), sum(not jaeger_trace(jaeger, f"{n:032x}") for n in ids), max(0, len(lost) - overtaken)]
+        lost, _ = scrapes.missing(prometheus)
+        kept, _ = kept_samples(gateways)
+        return [len(missing_lines(loki, logs)), len(missing_traces(jaeger, traces)), len(lost - kept.get(OVERTAKEN, set()))]
 
     try:
-        wait_for(unsettled, 60, "everything delivered", until=lambda n: not any(n), pause=5)
+        wait_for(unsettled, 120, "everything delivered", until=lambda n: not any(n), pause=5)
     except AssertionError as e:
         print(e)
-    lost, held = missing_samples(prometheus, page, agents, ends)
+    lost, held = scrapes.missing(prometheus)
+    kept, words = kept_samples(gateways)
     causes = {c: {b: total(gateways, backend=b, cause=c) for b in ("prometheus", "loki", "jaeger")}
               for c in ("overtaken", "refused", "repeated", "unresolved", "dropped")}
     for cause, by in causes.items():
         print(cause, by)
-    calm = not any(chaos.count.get(k) for k in ("kill_gateway", "stop_gateway", "cut", "cut_all", "fill"))
-    traces = [n for s in senders for n in s.ids()]
+    late = {s: int(sum(g.metric("tributary_gateway_late_batches_total", signal=s) for g in gateways)) for s in ("metrics", "logs", "traces")}
+    print("late batches left out", late)
     bad = report("lines missing in Loki of %d" % sum(len(log.written) for log in logs), len(missing_lines(loki, logs)), 0)
-    bad |= report(f"traces missing in Jaeger of {len(traces)}", sum(not jaeger_trace(jaeger, f"{n:032x}") for n in traces), 0)
-    bad |= report(f"samples missing in Prometheus of {sum(ends) * SERIES}, in memory at a kill {held} besides", len(lost),
-                  causes["overtaken"]["prometheus"])
-    bad |= calm and report("overtaken without a lost gateway", causes["overtaken"]["prometheus"], 0)
+    bad |= report(f"traces missing in Jaeger of {len(traces)}", len(missing_traces(jaeger, traces)), 0)
+    missing = lost - kept.get(OVERTAKEN, set())
+    bad |= report(f"samples of {scrapes.count() * SERIES} neither in Prometheus nor kept as overtaken ({len(lost)} are; in memory at a kill "
+                  f"{len(held)} besides)", len(missing), 0)
+    if is_calm:
+        bad |= report("overtaken without a lost gateway", causes["overtaken"]["prometheus"], 0)
+    bad |= report("samples named refused", causes["refused"]["prometheus"], 0)
     bad |= report("imbalance of the ledgers", sum(abs(g.metric("tributary_gateway_ledger_imbalance_records")) for g in gateways), 0)
-    if lost:
-        print("first samples missing (agent, scrape):", sorted(set(lost))[:10], "kills", [[round(k) for k in a.kills] for a in agents])
+    if missing or words:
+        print("first samples missing:", sorted(missing)[:10], "kills", [[round(k) for k in a.kills] for a in agents])
+        print("words of refusals:", words, "kept by cause", {c: len(k) for c, k in kept.items()})
     for program in agents + gateways:
         program.stop()
     return bad | report("batches' records that spools took and did not pass on", sum(unsettled_in_spool(a) for a in agents), 0)
@@ -366,6 +326,7 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="tests/soak chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--calm", action="store_true", help="no gateway is killed, stopped or cut off")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     seed = random.randrange(10**6) if args.seed is None else args.seed
@@ -373,13 +334,14 @@ def main(argv):
         sys.exit("missing: root, for network namespaces and small volumes")
     if not args.inside:
         again = [sys.executable, os.path.abspath(__file__), "--inside", "--minutes", str(args.minutes), "--seed", str(seed)]
+        again += ["--calm"] * args.calm
         os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", "--", *again])
-    print("seed", seed, flush=True)
+    print("seed", seed, "calm" if args.calm else "", flush=True)
     os.makedirs("/run/netns", exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
     ip("link", "set", "lo", "up")
     ip("addr", "add", "10.77.200.100/32", "dev", "lo")
-    sys.exit(run(args.minutes * 60, seed))
+    sys.exit(run(args.minutes * 60, seed, CALM_FAULTS if args.calm else FAULTS))
 
 
 if __name__ == "__main__":

@@ -228,4 +228,5 @@ const struct collector collector_bcache = {.name = "bcache",
                                            .start = collector_start_with_config,
                                            .update = update,
                                            .stop = collector_stop_nothing,
+                                           .announced = true,
                                            .flags = flags};

@@ -54,4 +54,5 @@ const struct collector collector_bonding = {.name = "bonding",
                                             .enabled_by_default = true,
                                             .start = collector_start_with_config,
                                             .update = update,
-                                            .stop = collector_stop_nothing};
+                                            .stop = collector_stop_nothing,
+                                            .announced = true};

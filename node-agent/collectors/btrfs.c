@@ -260,6 +260,8 @@ static int update(void *ctx, struct metric_sink *sink)
     const struct btrfs_state *state = ctx;
     struct sysfs_names names;
     int err = 0;
+    if (sysfs_folders("%s/fs/btrfs", state->sysfs) == 1) /* features: what every kernel with btrfs has */
+        return 0;
     if (sysfs_list(&names, "%s/fs/btrfs", state->sysfs) < 0)
         return 0; /* none: nothing to say, which is no failure */
     for (size_t i = 0; i < names.count && err == 0; i++)

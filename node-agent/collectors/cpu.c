@@ -15,6 +15,7 @@
 #include "node-agent/collectors/cpu_info.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
+#include "node-agent/stat_file.h"
 #include "node-agent/text.h"
 
 enum { TICKS_PER_SECOND = 100, IDLE = 3, GUEST = 8, MODES = 10, MAX_CPUS = 8192 };
@@ -36,7 +37,8 @@ struct site { /* a folder cpuN of sysfs, in alphabetical order */
 
 struct cpu_state {
     const char *sysfs; /* borrowed from the config */
-    struct procfile *stat;
+    struct stat_file *stat;
+    unsigned reader;
     struct cpu *cpus; /* owned; in the order of /proc/stat */
     size_t cpu_count, cpu_room;
     struct site *sites; /* owned; found again whenever the number of CPUs changes */
@@ -112,7 +114,7 @@ static void forget_offline(struct cpu_state *state)
 static int read_stat(struct cpu_state *state)
 {
     struct bytes text, line;
-    int err = procfile_read(state->stat, &text);
+    int err = stat_file_read(state->stat, state->reader, &text);
     for (size_t i = 0; i < state->cpu_count; i++)
         state->cpus[i].seen = false;
     while (err == 0 && text_line(&text, &line))
@@ -313,7 +315,7 @@ static void stop(void *ctx)
     struct cpu_state *state = ctx;
     if (!state)
         return;
-    procfile_free(state->stat);
+    stat_file_leave(state->stat);
     free(state->cpus);
     free(state->sites);
     free(state->isolated);
@@ -328,7 +330,7 @@ static int start(const struct agent_config *config, void **ret_state)
     if (!state)
         return -ENOMEM;
     state->sysfs = config->host_metrics.path_sysfs;
-    state->stat = procfile_new(config->host_metrics.path_procfs, "stat");
+    state->stat = stat_file_join(config->host_metrics.path_procfs, &state->reader);
     int err = state->stat ? 0 : -ENOMEM;
     snprintf(path, sizeof path, "%s/devices/system/cpu/isolated", state->sysfs);
     if (err == 0 && procfile_read_word(path, isolated, sizeof isolated) == 0)

@@ -1,4 +1,4 @@
-/* diskstats.c - /proc/diskstats, with what udev knows of each device (/run/udev/data/bMAJOR:MINOR).
+/* diskstats.c - /proc/diskstats, with what udev knows of each device (disk_facts.h).
  *
  * A line: major, minor, name, then 11, 15 or 17 numbers (kernels 2.6, 4.18, 5.5; Documentation/admin-guide/
  * iostats.rst).
@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node-agent/collectors/disk_facts.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
+#include "node-agent/text_memory.h"
 
-enum { NUMBERS = 17, LEAST_NUMBERS = 11, UDEV_BYTES = 65536 };
+enum { NUMBERS = 17, LEAST_NUMBERS = 11 };
 static const double seconds = 1.0 / 1000.0, sectors = 512.0;
 
 static const struct {
@@ -51,58 +53,11 @@ static const struct {
      "This is the total number of seconds spent by all flush requests."},
 };
 
-enum property { /* of udev */
-                DM_LV_LAYER,
-                DM_LV_NAME,
-                DM_NAME,
-                DM_UUID,
-                DM_VG_NAME,
-                ID_ATA,
-                ID_ATA_ROTATION_RATE_RPM,
-                ID_ATA_WRITE_CACHE,
-                ID_ATA_WRITE_CACHE_ENABLED,
-                ID_FS_TYPE,
-                ID_FS_USAGE,
-                ID_FS_UUID,
-                ID_FS_VERSION,
-                ID_MODEL,
-                ID_PATH,
-                ID_REVISION,
-                ID_SERIAL,
-                ID_SERIAL_SHORT,
-                ID_WWN,
-                SCSI_IDENT_SERIAL,
-                PROPERTIES,
-};
-static const char *const property_names[PROPERTIES] = {
-    "DM_LV_LAYER",
-    "DM_LV_NAME",
-    "DM_NAME",
-    "DM_UUID",
-    "DM_VG_NAME",
-    "ID_ATA",
-    "ID_ATA_ROTATION_RATE_RPM",
-    "ID_ATA_WRITE_CACHE",
-    "ID_ATA_WRITE_CACHE_ENABLED",
-    "ID_FS_TYPE",
-    "ID_FS_USAGE",
-    "ID_FS_UUID",
-    "ID_FS_VERSION",
-    "ID_MODEL",
-    "ID_PATH",
-    "ID_REVISION",
-    "ID_SERIAL",
-    "ID_SERIAL_SHORT",
-    "ID_WWN",
-    "SCSI_IDENT_SERIAL",
-};
-
 struct disk_state {
-    const char *sysfs; /* borrowed from the config */
-    char *udev_data;   /* owned */
+    struct disk_facts_table *facts; /* owned */
     struct pattern_filter devices;
-    struct procfile *diskstats;
-    char udev[UDEV_BYTES]; /* the file of the device being looked at, cut into strings */
+    struct procfile *diskstats; /* owned */
+    struct text_memory wanted;  /* by line: whether devices passes its name */
 };
 
 static void stop(void *ctx)
@@ -112,7 +67,8 @@ static void stop(void *ctx)
         return;
     procfile_free(state->diskstats);
     pattern_filter_fini(&state->devices);
-    free(state->udev_data);
+    disk_facts_free(state->facts);
+    text_memory_fini(&state->wanted);
     free(state);
 }
 
@@ -121,13 +77,9 @@ static int start(const struct agent_config *config, void **ret_state)
     struct disk_state *state = calloc(1, sizeof *state);
     if (!state)
         return -ENOMEM;
-    state->sysfs = config->host_metrics.path_sysfs;
-    const char *udev = config->host_metrics.path_udev_data;
-    if (asprintf(&state->udev_data, "%s%s", *udev ? udev : config->host_metrics.path_rootfs,
-                 *udev ? "" : "/run/udev/data") < 0)
-        state->udev_data = NULL;
+    state->facts = disk_facts_new(config);
     state->diskstats = procfile_new(config->host_metrics.path_procfs, "diskstats");
-    int err = state->diskstats && state->udev_data ? 0 : -ENOMEM;
+    int err = state->diskstats && state->facts ? 0 : -ENOMEM;
     if (err == 0)
         err = pattern_filter_init(&state->devices, config, "diskstats.device-include",
                                   "diskstats.device-exclude",
@@ -140,34 +92,7 @@ static int start(const struct agent_config *config, void **ret_state)
     return 0;
 }
 
-/* ---- udev ---- */
-
-/* A line "E:NAME=VALUE", cut in place. */
-static void take_property(char *line, const char *values[PROPERTIES])
-{
-    if (strncmp(line, "E:", 2) != 0)
-        return;
-    char *value = strchr(line, '=');
-    if (!value)
-        return;
-    *value++ = '\0';
-    for (int i = 0; i < PROPERTIES; i++)
-        if (strcmp(line + 2, property_names[i]) == 0)
-            values[i] = value;
-}
-
-/* The properties of the device; NULL for those it does not have. */
-static void read_udev(struct disk_state *state, const char *major, const char *minor,
-                      const char *values[PROPERTIES])
-{
-    char path[512], *rest = state->udev, *line;
-    memset(values, 0, PROPERTIES * sizeof *values);
-    snprintf(path, sizeof path, "%s/b%s:%s", state->udev_data, major, minor);
-    if (procfile_read_word(path, state->udev, sizeof state->udev) < 0)
-        return;
-    while ((line = strsep(&rest, "\n")))
-        take_property(line, values);
-}
+/* ---- samples ---- */
 
 static const char *or_empty(const char *value)
 {
@@ -176,26 +101,17 @@ static const char *or_empty(const char *value)
 
 static const char *serial_of(const char *const values[PROPERTIES])
 {
-    static const enum property order[] = {SCSI_IDENT_SERIAL, ID_SERIAL_SHORT, ID_SERIAL};
+    static const enum disk_property order[] = {SCSI_IDENT_SERIAL, ID_SERIAL_SHORT, ID_SERIAL};
     for (int i = 0; i < 3; i++)
         if (values[order[i]] && *values[order[i]])
             return values[order[i]];
     return "";
 }
 
-static const char *rotational(const struct disk_state *state, const char *device)
+static void emit_info(struct metric_sink *sink, const char *device, const char *major, const char *minor,
+                      const struct disk_facts *facts)
 {
-    char path[512];
-    uint64_t value;
-    snprintf(path, sizeof path, "%s/block/%s/queue/rotational", state->sysfs, device);
-    return procfile_read_u64(path, &value) == 0 && value == 1 ? "1" : "0";
-}
-
-/* ---- samples ---- */
-
-static void emit_info(const struct disk_state *state, struct metric_sink *sink, const char *device,
-                      const char *major, const char *minor, const char *const values[PROPERTIES])
-{
+    const char *const *values = facts->values;
     const char *const labels[] = {"device",     device,
                                   "major",      major,
                                   "minor",      minor,
@@ -204,7 +120,7 @@ static void emit_info(const struct disk_state *state, struct metric_sink *sink, 
                                   "model",      or_empty(values[ID_MODEL]),
                                   "serial",     serial_of(values),
                                   "revision",   or_empty(values[ID_REVISION]),
-                                  "rotational", rotational(state, device),
+                                  "rotational", facts->rotational ? "1" : "0",
                                   NULL};
     sink->sample(sink, "node_disk_info", METRIC_GAUGE, "Info of /sys/block/<block_device>.", labels, 1);
 }
@@ -240,7 +156,7 @@ static void emit_mapper(struct metric_sink *sink, const char *device, const char
 static void emit_ata(struct metric_sink *sink, const char *device, const char *const values[PROPERTIES])
 {
     static const struct {
-        enum property property;
+        enum disk_property property;
         const char *name, *help;
     } rows[] = {
         {ID_ATA_WRITE_CACHE, "node_disk_ata_write_cache", "ATA disk has a write cache."},
@@ -277,14 +193,24 @@ static void emit_numbers(struct metric_sink *sink, const char *device, const uin
                      (double)values[i] * numbers[i].scale);
 }
 
-static int update_device(struct disk_state *state, struct bytes line, struct metric_sink *sink)
+static bool is_wanted(struct disk_state *state, size_t at, struct bytes name)
+{
+    int wanted;
+    if (text_memory_get(&state->wanted, at, name, &wanted))
+        return wanted;
+    wanted = pattern_filter_passes(&state->devices, name);
+    text_memory_put(&state->wanted, at, name, wanted);
+    return wanted;
+}
+
+static int update_device(struct disk_state *state, size_t at, struct bytes line, struct metric_sink *sink)
 {
     struct bytes fields[3];
     char major[16], minor[16], device[128];
     for (int i = 0; i < 3; i++)
         if (!text_field(&line, &fields[i]))
             return -EINVAL;
-    if (!pattern_filter_passes(&state->devices, fields[2]))
+    if (!is_wanted(state, at, fields[2]))
         return 0;
     uint64_t counts[NUMBERS];
     int count, err = parse_numbers(line, counts, &count);
@@ -293,12 +219,13 @@ static int update_device(struct disk_state *state, struct bytes line, struct met
     text_copy(fields[0], major, sizeof major);
     text_copy(fields[1], minor, sizeof minor);
     text_copy(fields[2], device, sizeof device);
-    const char *values[PROPERTIES];
-    read_udev(state, major, minor, values);
-    emit_info(state, sink, device, major, minor, values);
-    emit_filesystem(sink, device, values);
-    emit_mapper(sink, device, values);
-    emit_ata(sink, device, values);
+    const struct disk_facts *facts = disk_facts_get(state->facts, major, minor, device);
+    if (!facts)
+        return -ENOMEM;
+    emit_info(sink, device, major, minor, facts);
+    emit_filesystem(sink, device, facts->values);
+    emit_mapper(sink, device, facts->values);
+    emit_ata(sink, device, facts->values);
     emit_numbers(sink, device, counts, count);
     return 0;
 }
@@ -308,8 +235,9 @@ static int update(void *ctx, struct metric_sink *sink)
     struct disk_state *state = ctx;
     struct bytes text, line;
     int err = procfile_read(state->diskstats, &text);
-    while (err == 0 && text_line(&text, &line))
-        err = update_device(state, line, sink);
+    disk_facts_begin(state->facts);
+    for (size_t at = 0; err == 0 && text_line(&text, &line); at++)
+        err = update_device(state, at, line, sink);
     return err;
 }
 

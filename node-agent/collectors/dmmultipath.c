@@ -101,4 +101,5 @@ const struct collector collector_dmmultipath = {.name = "dmmultipath",
                                                 .enabled_by_default = true,
                                                 .start = collector_start_with_config,
                                                 .update = update,
-                                                .stop = collector_stop_nothing};
+                                                .stop = collector_stop_nothing,
+                                                .announced = true};

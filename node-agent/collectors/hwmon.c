@@ -418,4 +418,5 @@ const struct collector collector_hwmon = {.name = "hwmon",
                                           .start = start,
                                           .update = update,
                                           .stop = stop,
+                                          .announced = true,
                                           .flags = flags};

@@ -294,4 +294,5 @@ const struct collector collector_infiniband = {.name = "infiniband",
                                                .start = start,
                                                .update = update,
                                                .stop = stop,
+                                               .announced = true,
                                                .flags = flags};

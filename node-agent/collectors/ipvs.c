@@ -227,4 +227,5 @@ const struct collector collector_ipvs = {.name = "ipvs",
                                          .start = start,
                                          .update = update,
                                          .stop = stop,
+                                         .announced = true,
                                          .flags = flags};

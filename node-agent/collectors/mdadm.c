@@ -232,5 +232,9 @@ static int update(void *ctx, struct metric_sink *sink)
     return err == -ENOENT ? -ENODATA : err;
 }
 
-const struct collector collector_mdadm = {
-    .name = "mdadm", .enabled_by_default = true, .start = start, .update = update, .stop = stop};
+const struct collector collector_mdadm = {.name = "mdadm",
+                                          .enabled_by_default = true,
+                                          .start = start,
+                                          .update = update,
+                                          .stop = stop,
+                                          .announced = true};

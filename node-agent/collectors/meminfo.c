@@ -1,9 +1,11 @@
 /* meminfo.c - /proc/meminfo: "NAME:  VALUE kB" lines, in bytes; the HugePages_ counts have no unit. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
+#include "node-agent/text_memory.h"
 
 #define FIELD(key, name)                                                                                     \
     {                                                                                                        \
@@ -67,10 +69,31 @@ static const struct {
 
 enum { FIELDS = sizeof fields / sizeof *fields };
 
+struct meminfo_state {
+    struct procfile *file;    /* owned */
+    struct text_memory known; /* by line: which of the fields it is */
+};
+
+static void stop(void *ctx)
+{
+    struct meminfo_state *state = ctx;
+    procfile_free(state->file);
+    text_memory_fini(&state->known);
+    free(state);
+}
+
 static int start(const struct agent_config *config, void **ret_state)
 {
-    *ret_state = procfile_new(config->host_metrics.path_procfs, "meminfo");
-    return *ret_state ? 0 : -ENOMEM;
+    struct meminfo_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return -ENOMEM;
+    state->file = procfile_new(config->host_metrics.path_procfs, "meminfo");
+    if (!state->file) {
+        stop(state);
+        return -ENOMEM;
+    }
+    *ret_state = state;
+    return 0;
 }
 
 static int parse_value(struct bytes line, uint64_t *ret_value)
@@ -88,25 +111,33 @@ static int parse_value(struct bytes line, uint64_t *ret_value)
     return 0;
 }
 
-static int update(void *state, struct metric_sink *sink)
+/* FIELDS: none of them. */
+static int field_at(struct meminfo_state *state, size_t at, struct bytes key)
 {
+    int field;
+    if (text_memory_get(&state->known, at, key, &field))
+        return field;
+    for (field = 0; field < FIELDS && !text_is(key, fields[field].key); field++)
+        ;
+    text_memory_put(&state->known, at, key, field);
+    return field;
+}
+
+static int update(void *ctx, struct metric_sink *sink)
+{
+    struct meminfo_state *state = ctx;
     struct bytes text, line, key;
-    uint64_t value;
-    int err = procfile_read(state, &text);
-    while (err == 0 && text_line(&text, &line)) {
+    uint64_t value = 0;
+    int err = procfile_read(state->file, &text);
+    for (size_t at = 0; err == 0 && text_line(&text, &line); at++) {
         if (!text_field(&line, &key))
             continue;
         err = parse_value(line, &value);
-        for (int i = 0; i < FIELDS && err == 0; i++)
-            if (text_is(key, fields[i].key))
-                collector_emit(sink, fields[i].name, METRIC_GAUGE, fields[i].help, (double)value);
+        int field = field_at(state, at, key);
+        if (err == 0 && field < FIELDS)
+            collector_emit(sink, fields[field].name, METRIC_GAUGE, fields[field].help, (double)value);
     }
     return err;
-}
-
-static void stop(void *state)
-{
-    procfile_free(state);
 }
 
 const struct collector collector_meminfo = {.name = "meminfo",

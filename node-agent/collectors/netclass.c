@@ -41,7 +41,15 @@ static const struct {
     {ROW("transmit_queue_length"), METRIC_GAUGE},
     {ROW("protocol_type"), METRIC_GAUGE},
 };
-enum { INDEX_ROW = 8, FLAGS_ROW = 7, SPEED_ROW = 14, ROWS = sizeof rows / sizeof *rows };
+enum {
+    ADDRESS_TYPE_ROW = 0,
+    ID_ROW = 5,
+    FLAGS_ROW = 7,
+    INDEX_ROW = 8,
+    NAME_TYPE_ROW = 12,
+    SPEED_ROW = 14,
+    ROWS = sizeof rows / sizeof *rows
+};
 enum { ADDRESS = ROWS, BROADCAST, DUPLEX, OPERSTATE, ALIAS };
 static const char *const files[] = {"addr_assign_type",
                                     "carrier",
@@ -73,6 +81,9 @@ struct netclass_state {
     struct links *links;           /* NULL: sysfs only */
     unsigned reader;
     const struct link *link; /* of the device being looked at; NULL: sysfs only */
+    uint64_t epoch;          /* of the links: what was kept of the devices belongs to it */
+    size_t count;            /* of the devices in it */
+    bool all_linked;         /* each of them is a link, and each link one of them */
     bool skip_invalid_speed;
 };
 
@@ -157,15 +168,32 @@ static const char *word_of_link(const struct link *link, size_t file)
     return file == DUPLEX && !(link->flags & IFF_UP) ? "" : NULL;
 }
 
+/* Of a device whose changes the kernel tells: a file that changes with one is read once; and whether a device
+ * has a speed at all. */
+static int read_kept(const struct netclass_state *state, size_t device, size_t row, int64_t *ret_value)
+{
+    bool is_steady = row == ADDRESS_TYPE_ROW || row == ID_ROW || row == FLAGS_ROW || row == NAME_TYPE_ROW;
+    int err =
+        is_steady || row == SPEED_ROW ? sysfs_devices_kept_i64(state->devices, device, row, ret_value) : 0;
+    return is_steady || err < 0 ? err : sysfs_devices_i64(state->devices, device, row, ret_value);
+}
+
 static int read_number(const struct netclass_state *state, size_t device, size_t row, int64_t *ret_value)
 {
     int told = state->link ? number_of_link(state->link, row, ret_value) : 1;
-    return told > 0 ? sysfs_devices_i64(state->devices, device, row, ret_value) : told;
+    if (told <= 0)
+        return told;
+    return state->link && state->epoch ? read_kept(state, device, row, ret_value)
+                                       : sysfs_devices_i64(state->devices, device, row, ret_value);
 }
 
 static void read_word(const struct netclass_state *state, size_t device, size_t file, char word[WORD_BYTES])
 {
     const char *told = state->link ? word_of_link(state->link, file) : NULL;
+    int64_t speed; /* the kernel asks the driver for both at once */
+    if (!told && file == DUPLEX && state->link && state->epoch &&
+        sysfs_devices_kept_i64(state->devices, device, SPEED_ROW, &speed) == -EINVAL)
+        told = "";
     if (told)
         snprintf(word, WORD_BYTES, "%s", told);
     else if (sysfs_devices_word(state->devices, device, file, word, WORD_BYTES) < 0)
@@ -234,22 +262,33 @@ static int update_device(const struct netclass_state *state, size_t device, stru
     return 0;
 }
 
+/* Which devices there are; in an epoch in which they were the links it is known. */
+static int list_devices(struct netclass_state *state, uint64_t epoch)
+{
+    if (epoch && epoch == state->epoch && state->all_linked)
+        return 0;
+    if (epoch == 0 || epoch != state->epoch)
+        sysfs_devices_forget(state->devices);
+    state->epoch = epoch;
+    return sysfs_devices_list(state->devices, &state->count);
+}
+
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct netclass_state *state = ctx;
     const struct link *links = NULL;
-    size_t count = 0, link_count = 0;
-    int err = sysfs_devices_list(state->devices, &count);
+    size_t linked = 0, link_count = 0;
+    bool has_links = state->links && links_read(state->links, state->reader, &links, &link_count) == 0;
+    int err = list_devices(state, has_links ? links_epoch(state->links) : 0);
     if (err < 0)
         return err == -ENOENT || err == -EACCES ? -ENODATA : err;
-    if (state->links && links_read(state->links, state->reader, &links, &link_count) < 0)
-        link_count = 0;
-    for (size_t i = 0; i < count && err == 0; i++) {
-        if (!pattern_filter_passes(&state->ignored, bytes_of_string(sysfs_devices_name(state->devices, i))))
-            continue;
-        state->link = find_link(state, i, links, link_count);
-        err = update_device(state, i, sink);
+    for (size_t i = 0; i < state->count && err == 0; i++) {
+        state->link = has_links ? find_link(state, i, links, link_count) : NULL;
+        linked += state->link != NULL;
+        if (pattern_filter_passes(&state->ignored, bytes_of_string(sysfs_devices_name(state->devices, i))))
+            err = update_device(state, i, sink);
     }
+    state->all_linked = err == 0 && linked == state->count && linked == link_count;
     return err;
 }
 

@@ -12,7 +12,7 @@
 #include "node-agent/pattern.h"
 #include "node-agent/text.h"
 
-enum { MAX_COLUMNS = 4096 };
+enum { MAX_COLUMNS = 4096, MAX_HEADERS = 16 };
 
 static const char default_fields[] =
     "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|TcpExt_("
@@ -28,9 +28,15 @@ struct column {
     char *help;           /* owned */
 };
 
+struct header { /* a line of names, as it was when it was last taken apart */
+    char *line; /* owned */
+    size_t len, columns;
+};
+
 struct column_set {       /* the columns of a file in their order */
     struct column *items; /* owned */
     size_t count;
+    struct header headers[MAX_HEADERS]; /* the file's first ones */
 };
 
 struct netstat_state { /* all owned */
@@ -52,6 +58,8 @@ static void column_set_fini(struct column_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
         column_fini(&set->items[i]);
+    for (size_t i = 0; i < MAX_HEADERS; i++)
+        free(set->headers[i].line);
     free(set->items);
 }
 
@@ -77,6 +85,8 @@ static int start(const struct agent_config *config, void **ret_state)
     state->snmp = host_net_file(config, "snmp");
     state->snmp6 = host_net_file(config, "snmp6");
     int err = state->netstat && state->snmp && state->snmp6 ? 0 : -ENOMEM;
+    if (err == 0)
+        state->netstat->one_record = state->snmp->one_record = state->snmp6->one_record = true;
     if (err == 0)
         err = pattern_new(collector_flag(config, "netstat.fields", default_fields), &state->fields);
     if (err < 0)
@@ -141,36 +151,68 @@ static int emit(const struct column *column, struct bytes field, struct metric_s
     return 0;
 }
 
-/* Two lines: the names, the values. at: the place of the first name in the set; 0, and at is behind the last.
- */
-static int parse_pair(const struct netstat_state *state, struct column_set *set, struct bytes names,
-                      struct bytes values, size_t *at, struct metric_sink *sink)
+/* A line of names: its columns into the set from *at on; *at is behind the last then. */
+static int parse_names(const struct netstat_state *state, struct column_set *set, struct bytes names,
+                       size_t *at)
 {
-    struct bytes protocol, name, value;
+    struct bytes protocol, name;
     const struct column *column;
-    if (!text_field(&names, &protocol) || !text_field(&values, &value))
+    if (!text_field(&names, &protocol))
         return -EINVAL;
     protocol.len -= text_ends(protocol, ":") ? 1 : 0;
-    while (text_field(&names, &name)) {
-        int err = text_field(&values, &value) ? 0 : -EINVAL;
-        if (err == 0)
-            err = column_at(state, set, (*at)++, protocol, name, &column);
-        if (err == 0)
-            err = emit(column, value, sink);
-        if (err < 0)
-            return err;
+    int err = 0;
+    while (err == 0 && text_field(&names, &name))
+        err = column_at(state, set, (*at)++, protocol, name, &column);
+    return err;
+}
+
+/* How many columns the names have; they are taken apart where they are not those of the last read. */
+static int count_columns(const struct netstat_state *state, struct column_set *set, size_t pair,
+                         struct bytes names, size_t first, size_t *ret_count)
+{
+    struct header *header = pair < MAX_HEADERS ? &set->headers[pair] : NULL;
+    if (header && header->line && header->len == names.len &&
+        memcmp(header->line, names.ptr, names.len) == 0 && first + header->columns <= set->count) {
+        *ret_count = header->columns;
+        return 0;
+    }
+    size_t at = first;
+    for (size_t i = pair; i < MAX_HEADERS; i++) { /* those behind it may stand elsewhere now */
+        free(set->headers[i].line);
+        set->headers[i].line = NULL;
+    }
+    int err = parse_names(state, set, names, &at);
+    if (err < 0)
+        return err;
+    *ret_count = at - first;
+    if (header && (header->line = strndup((const char *)names.ptr, names.len))) {
+        header->len = names.len;
+        header->columns = at - first;
     }
     return 0;
+}
+
+static int parse_values(const struct column *columns, size_t count, struct bytes values,
+                        struct metric_sink *sink)
+{
+    struct bytes value;
+    int err = text_field(&values, &value) ? 0 : -EINVAL; /* the protocol */
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = text_field(&values, &value) ? emit(&columns[i], value, sink) : -EINVAL;
+    return err;
 }
 
 static int read_pairs(const struct netstat_state *state, struct procfile *file, struct column_set *set,
                       struct metric_sink *sink)
 {
     struct bytes text, names, values;
-    size_t at = 0;
+    size_t first = 0, count = 0;
     int err = procfile_read(file, &text);
-    while (err == 0 && text_line(&text, &names))
-        err = text_line(&text, &values) ? parse_pair(state, set, names, values, &at, sink) : -EINVAL;
+    for (size_t pair = 0; err == 0 && text_line(&text, &names); pair++, first += count) {
+        err = text_line(&text, &values) ? count_columns(state, set, pair, names, first, &count) : -EINVAL;
+        if (err == 0)
+            err = parse_values(set->items + first, count, values, sink);
+    }
     return err;
 }
 

@@ -128,5 +128,9 @@ static int update(void *state, struct metric_sink *sink)
     return err == -ENOENT ? -ENODATA : err;
 }
 
-const struct collector collector_nfs = {
-    .name = "nfs", .enabled_by_default = true, .start = start, .update = update, .stop = stop};
+const struct collector collector_nfs = {.name = "nfs",
+                                        .enabled_by_default = true,
+                                        .start = start,
+                                        .update = update,
+                                        .stop = stop,
+                                        .announced = true};

@@ -160,5 +160,9 @@ static int update(void *state, struct metric_sink *sink)
     return err == -ENOENT ? -ENODATA : err;
 }
 
-const struct collector collector_nfsd = {
-    .name = "nfsd", .enabled_by_default = true, .start = start, .update = update, .stop = stop};
+const struct collector collector_nfsd = {.name = "nfsd",
+                                         .enabled_by_default = true,
+                                         .start = start,
+                                         .update = update,
+                                         .stop = stop,
+                                         .announced = true};

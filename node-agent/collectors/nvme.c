@@ -112,4 +112,5 @@ const struct collector collector_nvme = {.name = "nvme",
                                          .enabled_by_default = true,
                                          .start = collector_start_with_config,
                                          .update = update,
-                                         .stop = collector_stop_nothing};
+                                         .stop = collector_stop_nothing,
+                                         .announced = true};

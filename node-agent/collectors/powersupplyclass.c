@@ -172,4 +172,5 @@ const struct collector collector_powersupplyclass = {.name = "powersupplyclass",
                                                      .start = start,
                                                      .update = update,
                                                      .stop = stop,
+                                                     .announced = true,
                                                      .flags = flags};

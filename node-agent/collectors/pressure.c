@@ -1,6 +1,8 @@
 /* pressure.c - /proc/pressure: lines "some|full avg10=A avg60=B avg300=C total=MICROSECONDS". */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "base/clock.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
@@ -24,15 +26,32 @@ static const struct {
      "Total time in seconds no process could make progress due to IRQ congestion"},
 };
 
-static int start(const struct agent_config *config, void **ret_state)
+enum { LOOK_AGAIN_S = 60 };
+
+struct pressure_state {
+    struct procfile **files; /* owned */
+    int64_t missing_ns[4];   /* when the file was not there; 0: it was. A kernel has it or not */
+};
+
+static void stop(void *ctx)
 {
-    *ret_state = procfile_set_new(config->host_metrics.path_procfs, files);
-    return *ret_state ? 0 : -ENOMEM;
+    struct pressure_state *state = ctx;
+    procfile_set_free(state->files);
+    free(state);
 }
 
-static void stop(void *state)
+static int start(const struct agent_config *config, void **ret_state)
 {
-    procfile_set_free(state);
+    struct pressure_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return -ENOMEM;
+    state->files = procfile_set_new(config->host_metrics.path_procfs, files);
+    if (!state->files) {
+        stop(state);
+        return -ENOMEM;
+    }
+    *ret_state = state;
+    return 0;
 }
 
 static int parse_line(struct bytes line, bool given[2], uint64_t totals[2])
@@ -73,14 +92,18 @@ static int update_resource(struct procfile *file, int row, struct metric_sink *s
     return 0;
 }
 
-static int update(void *state, struct metric_sink *sink)
+static int update(void *ctx, struct metric_sink *sink)
 {
-    struct procfile **set = state;
+    struct pressure_state *state = ctx;
     int found = 0;
-    for (int i = 0; set[i]; i++) {
-        int err = update_resource(set[i], i, sink);
+    for (int i = 0; state->files[i]; i++) {
+        int64_t now_ns = clock_mono_ns();
+        if (state->missing_ns[i] && now_ns - state->missing_ns[i] < LOOK_AGAIN_S * INT64_C(1000000000))
+            continue;
+        int err = update_resource(state->files[i], i, sink);
         if (err < 0 && err != -ENOENT)
             return err;
+        state->missing_ns[i] = err == 0 ? 0 : now_ns;
         found += err == 0;
     }
     return found ? 0 : -ENODATA;

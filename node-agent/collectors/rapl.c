@@ -115,4 +115,5 @@ const struct collector collector_rapl = {.name = "rapl",
                                          .start = start,
                                          .update = update,
                                          .stop = stop,
+                                         .announced = true,
                                          .flags = flags};

@@ -47,5 +47,9 @@ static int update(void *state, struct metric_sink *sink)
     return err == -ENOENT ? -ENODATA : err;
 }
 
-const struct collector collector_schedstat = {
-    .name = "schedstat", .enabled_by_default = true, .start = start, .update = update, .stop = stop};
+const struct collector collector_schedstat = {.name = "schedstat",
+                                              .enabled_by_default = true,
+                                              .start = start,
+                                              .update = update,
+                                              .stop = stop,
+                                              .announced = true};

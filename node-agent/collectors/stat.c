@@ -4,7 +4,7 @@
 
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
-#include "node-agent/procfile.h"
+#include "node-agent/stat_file.h"
 #include "node-agent/text.h"
 
 enum { FIELDS = 6 };
@@ -27,14 +27,15 @@ static const char *const vectors[] = {"hi",           "timer",   "net_tx", "net_
                                       "block_iopoll", "tasklet", "sched",  "hrtimer", "rcu"};
 
 struct stat_state {
-    struct procfile *file; /* owned */
+    struct stat_file *file;
+    unsigned reader;
     bool softirqs;
 };
 
 static void stop(void *ctx)
 {
     struct stat_state *state = ctx;
-    procfile_free(state->file);
+    stat_file_leave(state->file);
     free(state);
 }
 
@@ -44,7 +45,7 @@ static int start(const struct agent_config *config, void **ret_state)
     if (!state)
         return -ENOMEM;
     state->softirqs = collector_flag_is_on(config, "stat.softirq", false);
-    state->file = procfile_new(config->host_metrics.path_procfs, "stat");
+    state->file = stat_file_join(config->host_metrics.path_procfs, &state->reader);
     if (!state->file) {
         stop(state);
         return -ENOMEM;
@@ -85,7 +86,7 @@ static int update(void *ctx, struct metric_sink *sink)
     struct stat_state *state = ctx;
     struct bytes text, line;
     uint64_t values[FIELDS] = {0};
-    int err = procfile_read(state->file, &text);
+    int err = stat_file_read(state->file, state->reader, &text);
     while (err == 0 && text_line(&text, &line)) {
         err = parse_line(line, values);
         if (err == 0 && state->softirqs && text_starts(line, "softirq "))

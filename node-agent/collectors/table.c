@@ -1,8 +1,6 @@
 /* table.c - the collectors, in alphabetical order. */
 #include "node-agent/collectors/table.h"
 
-#include "base/clock.h"
-
 const struct collector *const collectors[] = {
     &collector_arp,
     &collector_bcache,
@@ -80,19 +78,6 @@ const struct collector *const collectors[] = {
     &collector_zoneinfo,
     NULL,
 };
-
-int collector_run(const struct collector *collector, void *state, struct metric_sink *sink)
-{
-    const char *const labels[] = {"collector", collector->name, NULL};
-    int64_t begin = clock_mono_ns();
-    int err = collector->update(state, sink);
-    double seconds = (double)(clock_mono_ns() - begin) / 1e9;
-    sink->sample(sink, "node_scrape_collector_duration_seconds", METRIC_GAUGE,
-                 "node_exporter: Duration of a collector scrape.", labels, seconds);
-    sink->sample(sink, "node_scrape_collector_success", METRIC_GAUGE,
-                 "node_exporter: Whether a collector succeeded.", labels, err < 0 ? 0 : 1);
-    return err;
-}
 
 int collector_start_with_config(const struct agent_config *config, void **ret_state)
 {

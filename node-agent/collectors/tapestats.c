@@ -109,4 +109,5 @@ const struct collector collector_tapestats = {.name = "tapestats",
                                               .start = start,
                                               .update = update,
                                               .stop = stop,
+                                              .announced = true,
                                               .flags = flags};

@@ -74,4 +74,5 @@ const struct collector collector_thermal_zone = {.name = "thermal_zone",
                                                  .enabled_by_default = true,
                                                  .start = collector_start_with_config,
                                                  .update = update,
-                                                 .stop = collector_stop_nothing};
+                                                 .stop = collector_stop_nothing,
+                                                 .announced = true};

@@ -9,10 +9,12 @@
 #include "node-agent/pattern.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
+#include "node-agent/text_memory.h"
 
 struct vmstat_state {
-    struct procfile *file;  /* owned */
-    struct pattern *fields; /* owned */
+    struct procfile *file;     /* owned */
+    struct pattern *fields;    /* owned */
+    struct text_memory wanted; /* by line: whether fields matches its name */
 };
 
 static void stop(void *ctx)
@@ -20,6 +22,7 @@ static void stop(void *ctx)
     struct vmstat_state *state = ctx;
     procfile_free(state->file);
     pattern_free(state->fields);
+    text_memory_fini(&state->wanted);
     free(state);
 }
 
@@ -49,15 +52,34 @@ static void emit(struct metric_sink *sink, struct bytes key, double value)
     collector_emit(sink, name, METRIC_UNTYPED, help, value);
 }
 
+static bool is_wanted(struct vmstat_state *state, size_t at, struct bytes name)
+{
+    int wanted;
+    if (text_memory_get(&state->wanted, at, name, &wanted))
+        return wanted;
+    wanted = pattern_matches(state->fields, name);
+    text_memory_put(&state->wanted, at, name, wanted);
+    return wanted;
+}
+
+static int parse_value(struct bytes field, double *ret_value)
+{
+    uint64_t value;
+    if (text_u64(field, &value) < 0)
+        return text_double(field, ret_value);
+    *ret_value = (double)value;
+    return 0;
+}
+
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct vmstat_state *state = ctx;
     struct bytes text, line, name, field;
     double value;
     int err = procfile_read(state->file, &text);
-    while (err == 0 && text_line(&text, &line)) {
-        err = text_field(&line, &name) && text_field(&line, &field) ? text_double(field, &value) : -EINVAL;
-        if (err == 0 && pattern_matches_again(state->fields, name))
+    for (size_t at = 0; err == 0 && text_line(&text, &line); at++) {
+        err = text_field(&line, &name) && text_field(&line, &field) ? parse_value(field, &value) : -EINVAL;
+        if (err == 0 && is_wanted(state, at, name))
             emit(sink, name, value);
     }
     return err;

@@ -65,4 +65,5 @@ const struct collector collector_watchdog = {.name = "watchdog",
                                              .enabled_by_default = true,
                                              .start = collector_start_with_config,
                                              .update = update,
-                                             .stop = collector_stop_nothing};
+                                             .stop = collector_stop_nothing,
+                                             .announced = true};

@@ -217,5 +217,9 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-const struct collector collector_zfs = {
-    .name = "zfs", .enabled_by_default = true, .start = start, .update = update, .stop = stop};
+const struct collector collector_zfs = {.name = "zfs",
+                                        .enabled_by_default = true,
+                                        .start = start,
+                                        .update = update,
+                                        .stop = stop,
+                                        .announced = true};

@@ -7,7 +7,7 @@
 
 peers_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers_cache=${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}/peers
-peers_all="loki jaeger prometheus3 node_exporter js python"
+peers_all="loki jaeger prometheus3 node_exporter grpcurl ghz telemetrygen js python"
 
 # peer_describe NAME: sets kind, package, tags, version, files. Fails for a name that is not a peer.
 peer_describe() {
@@ -18,6 +18,9 @@ peer_describe() {
     # One dependency of its discovery plugins cannot be had everywhere; no test needs them.
     prometheus3) kind=go package=github.com/prometheus/prometheus/cmd/prometheus tags=remove_all_sd ;;
     node_exporter) kind=go package=github.com/prometheus/node_exporter ;;
+    grpcurl) kind=go package=github.com/fullstorydev/grpcurl/cmd/grpcurl ;;
+    ghz) kind=go package=github.com/bojand/ghz/cmd/ghz ;;
+    telemetrygen) kind=go package=github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen ;;
     js) kind=npm package=@opentelemetry/exporter-trace-otlp-proto ;;
     python) kind=pip package=opentelemetry-sdk ;;
     *) return 1 ;;

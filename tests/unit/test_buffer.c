@@ -24,6 +24,40 @@ static void test_buffer_recognises_repeats_and_fills_gaps(void **state)
     fixture_fini(&f);
 }
 
+static struct buffer_append append_in_order(struct fixture *f, uint64_t boot, uint64_t seq)
+{
+    struct fixture_append a = {.append = {.letter.open = fixture_on_append,
+                                          .reply_to = &f->box,
+                                          .batch = fixture_batch("node", boot, seq, 1000),
+                                          .is_in_order = true}};
+    buffer_append(f->buffer, &a.append);
+    fixture_wait(f, &a.is_done);
+    batch_free(a.append.batch);
+    return a.append;
+}
+
+static void test_buffer_leaves_out_what_comes_after_its_successors(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_setup(&f, 1);
+    assert_int_equal(append_in_order(&f, 1, 4).outcome, BUFFER_COMMITTED);
+    assert_int_equal(append_in_order(&f, 1, 9).outcome, BUFFER_COMMITTED);
+    assert_int_equal(append_in_order(&f, 1, 9).outcome, BUFFER_REPEATED);
+    assert_int_equal(append_in_order(&f, 1, 5).outcome, BUFFER_LATE); /* 5 to 8 went to another gateway */
+    assert_int_equal(fixture_append(&f, "node", 1, 6).outcome, BUFFER_COMMITTED); /* handed over by it */
+    assert_int_equal(append_in_order(&f, 2, 1).outcome, BUFFER_COMMITTED);        /* another boot */
+    fixture_close(&f);
+    fixture_reopen(&f);
+    assert_int_equal(append_in_order(&f, 1, 8).outcome, BUFFER_LATE);
+    assert_int_equal(append_in_order(&f, 1, 10).outcome, BUFFER_COMMITTED);
+    assert_int_equal(fixture_query(&f, "SELECT count(*) FROM pending"), 5);
+    struct buffer_ledger ledger = fixture_ledger(&f, "one");
+    assert_int_equal(ledger.accepted, 50);
+    assert_int_equal(fixture_imbalance(&ledger), 0);
+    fixture_fini(&f);
+}
+
 static void test_buffer_keeps_the_numbers_of_the_newest_eight_boots(void **state)
 {
     (void)state;
@@ -571,6 +605,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buffer_recognises_repeats_and_fills_gaps),
+        cmocka_unit_test(test_buffer_leaves_out_what_comes_after_its_successors),
         cmocka_unit_test(test_buffer_keeps_the_numbers_of_the_newest_eight_boots),
         cmocka_unit_test(test_buffer_returns_what_was_put_in),
         cmocka_unit_test(test_buffer_resumes_from_committed_ends),

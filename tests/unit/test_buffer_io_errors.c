@@ -188,6 +188,13 @@ static void test_buffer_loses_nothing_when_one_call_fails(void **state)
     }
 }
 
+static int resume(struct fixture *f)
+{
+    struct buffer_resume resume = fixture_resume(f, "node", 1, NULL);
+    fixture_free_ends(&resume);
+    return resume.error;
+}
+
 static void test_buffer_says_so_on_a_dead_disk(void **state)
 {
     (void)state;
@@ -199,7 +206,11 @@ static void test_buffer_says_so_on_a_dead_disk(void **state)
     assert_int_equal(fixture_append(&f, "node", 1, 2).outcome, BUFFER_FAILED);
     buffer_get_state(f.buffer, &buffer);
     assert_false(buffer.can_commit);
+    assert_int_equal(resume(&f), -EIO); /* though it reads only: who comes now would leave again */
+    buffer_get_state(f.buffer, &buffer);
+    assert_false(buffer.can_commit);
     break_disk((struct fault){0});
+    assert_int_equal(resume(&f), 0);
     assert_int_equal(fixture_append(&f, "node", 1, 2).outcome, BUFFER_COMMITTED);
     buffer_get_state(f.buffer, &buffer);
     assert_true(buffer.can_commit);

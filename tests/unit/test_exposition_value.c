@@ -1,10 +1,12 @@
 /* Numbers of the text exposition: what Go's strconv writes, and that every one is read back as it was. */
 #include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "node-agent/exposition_value.h"
-#include "node-agent/exposition_write.h"
 #include "tests/unit/unit.h"
 
 static const char *shown(double value)
@@ -90,49 +92,11 @@ static void test_values_are_short_and_read_back_the_same(void **state)
     }
 }
 
-static void put(struct exposition_writer *writer, const char *name, const char *help, const char *device)
-{
-    COLLECTOR_SAMPLE(exposition_writer_sink(writer), name, METRIC_GAUGE, help, 1, "device", device);
-}
-
-static void expect_page(struct exposition_writer *writer, const char *want)
-{
-    struct buf page;
-    buf_init(&page, 1 << 20);
-    assert_int_equal(exposition_writer_finish(writer, &page), 0);
-    assert_int_equal(buf_append(&page, "", 1), 0);
-    assert_string_equal((char *)page.ptr, want);
-    buf_fini(&page);
-}
-
-static void test_a_writer_keeps_nothing_of_its_last_page(void **state)
-{
-    (void)state;
-    struct exposition_writer *writer = exposition_writer_new();
-    put(writer, "b", "old", "y");
-    put(writer, "b", "ignored", "x\"");
-    put(writer, "a", "text\n", "z");
-    expect_page(writer, "# HELP a text\\n\n# TYPE a gauge\na{device=\"z\"} 1\n"
-                        "# HELP b old\n# TYPE b gauge\nb{device=\"x\\\"\"} 1\nb{device=\"y\"} 1\n");
-    put(writer, "b", "new", "y");
-    expect_page(writer, "# HELP b new\n# TYPE b gauge\nb{device=\"y\"} 1\n");
-    expect_page(writer, "");
-    for (int i = 0; i < 1000; i++) { /* more than are remembered */
-        char name[16], want[128];
-        snprintf(name, sizeof name, "m%d", i);
-        snprintf(want, sizeof want, "# HELP %s h\n# TYPE %s gauge\n%s{device=\"d\"} 1\n", name, name, name);
-        put(writer, name, "h", "d");
-        expect_page(writer, want);
-    }
-    exposition_writer_free(writer);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_written_as_go_writes_them),
         cmocka_unit_test(test_values_are_short_and_read_back_the_same),
-        cmocka_unit_test(test_a_writer_keeps_nothing_of_its_last_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -450,6 +450,71 @@ static void test_fanout_refuses_just_the_bad_samples_and_isolates_their_origin(v
     world_free(w);
 }
 
+static struct batch *sample_of(struct world *w, const char *origin, const char *series, int64_t time)
+{
+    struct buf raw;
+    buf_init(&raw, 4096);
+    put_series(&raw, series, time);
+    struct batch *batch = batch_of(w, origin, &raw, 1, FORMAT_REMOTE_WRITE_1, time);
+    buf_fini(&raw);
+    return batch;
+}
+
+static void test_fanout_tells_a_slow_target_from_a_series_that_goes_back(void **state)
+{
+    (void)state;
+    struct world *w = world_new(TELEMETRY_METRICS, NULL);
+    strcpy(w->model.stored[0].series, "slow"); /* by another gateway */
+    w->model.stored[0].time = 2500;
+    w->model.count = 1;
+    append(w, sample_of(w, "node", "slow", 1000));
+    append(w, sample_of(w, "node", "fast", 2000));
+    commit_all(w, 2);
+    start_fanout(w);
+    settle_all(w);
+    append(w, sample_of(w, "node", "slow", 1900)); /* behind `fast`, but not behind its own series here */
+    commit_all(w, 1);
+    struct buffer_ledger ledger = settle_all(w);
+    assert_int_equal(ledger.by_cause[BUFFER_OVERTAKEN], 2);
+    assert_int_equal(ledger.by_cause[BUFFER_REFUSED], 0);
+    append(w, sample_of(w, "node", "slow", 1500));
+    commit_all(w, 1);
+    ledger = settle_all(w);
+    assert_int_equal(ledger.by_cause[BUFFER_OVERTAKEN], 2);
+    assert_int_equal(ledger.by_cause[BUFFER_REFUSED], 1);
+    world_free(w);
+}
+
+/* Every third sample of a scrape lies two hours ahead: the others are delivered, it never is posted. */
+static void test_fanout_refuses_what_lies_ahead_of_the_backends_clock(void **state)
+{
+    (void)state;
+    struct world *w = world_new(TELEMETRY_METRICS, NULL);
+    int64_t now = clock_wall_ns() / 1000000, ahead = now + 2 * 3600 * 1000;
+    struct buf raw;
+    buf_init(&raw, 1 << 20);
+    for (int i = 0; i < 9; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        put_series(&raw, name, i % 3 == 2 ? ahead : now);
+    }
+    struct batch *mixed = batch_of(w, "node-b", &raw, 9, FORMAT_REMOTE_WRITE_1, now);
+    mixed->latest_ns = ahead * 1000000;
+    append(w, mixed);
+    append(w, scrape(w, "node-a", ahead));
+    append(w, scrape(w, "node-c", now));
+    commit_all(w, 3);
+    start_fanout(w);
+    struct buffer_ledger ledger = settle_all(w);
+    assert_int_equal(ledger.by_cause[BUFFER_REFUSED], 3 + SERIES);
+    assert_int_equal(ledger.by_cause[BUFFER_DELIVERED], 6 + SERIES);
+    assert_int_equal(w->model.count, 6 + SERIES);
+    for (int i = 0; i < w->model.count; i++)
+        assert_true(w->model.stored[i].time == now);
+    buf_fini(&raw);
+    world_free(w);
+}
+
 static void test_fanout_waits_as_told_and_tries_again(void **state)
 {
     (void)state;
@@ -794,6 +859,8 @@ int main(void)
         cmocka_unit_test(test_fanout_delivers_what_many_origins_sent_joined),
         cmocka_unit_test(test_fanout_starts_again_where_it_stood),
         cmocka_unit_test(test_fanout_refuses_just_the_bad_samples_and_isolates_their_origin),
+        cmocka_unit_test(test_fanout_tells_a_slow_target_from_a_series_that_goes_back),
+        cmocka_unit_test(test_fanout_refuses_what_lies_ahead_of_the_backends_clock),
         cmocka_unit_test(test_fanout_waits_as_told_and_tries_again),
         cmocka_unit_test(test_fanout_holds_what_speaks_of_the_backend),
         cmocka_unit_test(test_fanout_waits_for_a_backend_that_is_not_there),

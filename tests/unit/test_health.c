@@ -13,14 +13,14 @@ static void test_health_probes_ever_more_slowly_while_away(void **state)
     struct health health;
     struct health_view view;
     health_init(&health, 7);
-    assert_true(health_set_away(&health, "refused", 0, 0));
+    assert_true(health_set_away(&health, "refused", 0, HEALTH_MOST_WAIT_MS, 0));
     assert_in_range(health.probe_ns, SECOND / 4, SECOND / 2);
     int64_t probe = health.probe_ns, wait = 0;
-    assert_false(health_set_away(&health, "another of that time", 0, probe - 1));
+    assert_false(health_set_away(&health, "another of that time", 0, HEALTH_MOST_WAIT_MS, probe - 1));
     assert_int_equal(health.probe_ns, probe); /* one outage, one wait */
     for (int i = 0; i < 12; i++) {
         int64_t now = health.probe_ns;
-        assert_false(health_set_away(&health, "still", 0, now));
+        assert_false(health_set_away(&health, "still", 0, HEALTH_MOST_WAIT_MS, now));
         wait = health.probe_ns - now;
         assert_true(wait <= 30 * SECOND);
     }
@@ -30,10 +30,10 @@ static void test_health_probes_ever_more_slowly_while_away(void **state)
     assert_string_equal(view.last_error, "still");
     assert_true(health_set_answered(&health));
     assert_false(health_set_answered(&health));
-    health_set_away(&health, "again", 0, 0);
+    health_set_away(&health, "again", 0, HEALTH_MOST_WAIT_MS, 0);
     assert_true(health.probe_ns <= SECOND / 2); /* from the beginning */
     health_set_answered(&health);
-    health_set_away(&health, "told", 5000, 0);
+    health_set_away(&health, "told", 5000, HEALTH_MOST_WAIT_MS, 0);
     assert_int_equal(health.probe_ns, 5 * SECOND);
     health_fini(&health);
 }
@@ -72,6 +72,22 @@ static void test_isolation_ends_after_its_time(void **state)
     assert_int_equal(isolation.count, 1);
 }
 
+static void test_isolation_absolves_suspects_and_nobody_else(void **state)
+{
+    (void)state;
+    static struct isolation isolation;
+    isolation_suspect(&isolation, 1, 0);
+    isolation_add(&isolation, 2, 0);
+    isolation_suspect(&isolation, 2, 0);
+    isolation_suspect(&isolation, 3, 0);
+    isolation_add(&isolation, 3, 0); /* then it was refused */
+    for (uint64_t origin = 1; origin <= 4; origin++)
+        isolation_absolve(&isolation, origin);
+    assert_false(isolation_has(&isolation, 1, SECOND));
+    assert_true(isolation_has(&isolation, 2, SECOND));
+    assert_true(isolation_has(&isolation, 3, SECOND));
+}
+
 static void test_isolation_holds_the_latest_of_too_many(void **state)
 {
     (void)state;
@@ -90,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_health_probes_ever_more_slowly_while_away),
         cmocka_unit_test(test_health_shows_an_error_until_the_next_delivery),
         cmocka_unit_test(test_isolation_ends_after_its_time),
+        cmocka_unit_test(test_isolation_absolves_suspects_and_nobody_else),
         cmocka_unit_test(test_isolation_holds_the_latest_of_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@ struct world {
     struct http_server *server;
     struct http_request *held; /* of /hold and /stream */
     int served, gone;
+    int ended[HTTP_EVENT_TLS_UNUSABLE + 1];
     char text[256 * 1024];
 };
 
@@ -79,6 +80,13 @@ static const struct http_limits small_limits = {.head_bytes = 1000,
                                                 .idle_ms = 60 * 1000,
                                                 .request_ms = 60 * 1000};
 
+static void on_event(void *ctx, enum http_event event, const char *words)
+{
+    struct world *w = ctx;
+    (void)words;
+    w->ended[event]++;
+}
+
 static struct world *open_world(const struct http_limits *limits)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -86,6 +94,7 @@ static struct world *open_world(const struct http_limits *limits)
     assert_int_equal(uv_loop_init(&w->loop), 0);
     assert_int_equal(http_server_new(&w->loop, "127.0.0.1:0", routes, w, limits, &w->server), 0);
     assert_true(http_server_port(w->server) > 0);
+    http_server_on_event(w->server, on_event);
     return w;
 }
 
@@ -342,26 +351,91 @@ static void test_http_server_refuses_bodies_past_what_is_in_flight(void **state)
     close_world(w);
 }
 
-static void test_http_server_stops_accepting_at_its_connection_limit(void **state)
+static const char hello[] = "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n";
+
+static bool says_hello(struct world *w, int fd)
+{
+    peer_say(&w->loop, fd, hello);
+    peer_read(&w->loop, fd, "hello", w->text, sizeof w->text);
+    return strstr(w->text, "hello");
+}
+
+static void wait_for_gone(struct world *w, int fd)
+{
+    char byte;
+    PEER_WAIT(&w->loop, recv(fd, &byte, 1, MSG_DONTWAIT) == 0);
+}
+
+static void test_http_server_at_its_connection_limit_ends_what_never_asked_then_what_is_idle(void **state)
 {
     (void)state;
     struct world *w = open_world(&small_limits);
-    int fds[4];
+    int served = dial(w);
+    assert_true(says_hello(w, served));
+    int silent = dial(w), slow = dial(w);
+    peer_say(&w->loop, slow, "GET /hello HTTP/1.1\r\nHo");
+    int fourth = dial(w);
+    assert_true(says_hello(w, fourth)); /* the silent one, which is older, gives way */
+    wait_for_gone(w, silent);
+    int fifth = dial(w);
+    assert_true(says_hello(w, fifth)); /* then the one that has not finished */
+    wait_for_gone(w, slow);
+    assert_true(says_hello(w, served));
+    int sixth = dial(w);
+    assert_true(says_hello(w, sixth)); /* then the one that was idle longest */
+    wait_for_gone(w, fourth);
+    assert_true(says_hello(w, served));
+    assert_int_equal(w->ended[HTTP_EVENT_UNFINISHED_ENDED], 2);
+    assert_int_equal(w->ended[HTTP_EVENT_IDLE_ENDED], 1);
+    close(served), close(silent), close(slow), close(fourth), close(fifth), close(sixth);
+    close_world(w);
+}
+
+static void test_http_server_at_its_connection_limit_waits_for_requests_that_are_served(void **state)
+{
+    (void)state;
+    struct world *w = open_world(&small_limits);
+    int held[3];
     for (int i = 0; i < 3; i++) {
-        fds[i] = dial(w);
-        peer_say(&w->loop, fds[i], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-        peer_read(&w->loop, fds[i], "hello", w->text, sizeof w->text);
+        held[i] = dial(w);
+        w->held = NULL;
+        peer_say(&w->loop, held[i], "GET /orphan HTTP/1.1\r\nHost: h\r\n\r\n");
+        PEER_WAIT(&w->loop, w->held);
     }
-    fds[3] = dial(w); /* the kernel's queue takes it */
-    peer_say(&w->loop, fds[3], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-    peer_say(&w->loop, fds[0], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-    peer_read(&w->loop, fds[0], "hello", w->text, sizeof w->text);
-    assert_int_equal(w->served, 4);
-    close(fds[0]);
-    peer_read(&w->loop, fds[3], "hello", w->text, sizeof w->text);
-    assert_int_equal(w->served, 5);
-    for (int i = 1; i < 4; i++)
-        close(fds[i]);
+    int waiting = dial(w); /* the kernel's queue takes it */
+    peer_say(&w->loop, waiting, hello);
+    PEER_WAIT(&w->loop, uv_run(&w->loop, UV_RUN_NOWAIT));
+    assert_int_equal(w->served, 0);
+    http_answer_text(w->held, 200, "held");
+    peer_read(&w->loop, held[2], "held", w->text, sizeof w->text);
+    close(held[2]);
+    peer_read(&w->loop, waiting, "hello", w->text, sizeof w->text);
+    assert_int_equal(w->served, 1);
+    close(held[0]), close(held[1]), close(waiting);
+    close_world(w);
+}
+
+static void test_http_server_takes_the_room_of_a_stalled_body_for_another(void **state)
+{
+    (void)state;
+    struct http_limits limits = small_limits;
+    limits.in_flight_bytes = 100 * 1000;
+    struct world *w = open_world(&limits);
+    static char body[90 * 1000];
+    int stalled = dial(w), other = dial(w), second = dial(w);
+    peer_say(&w->loop, stalled, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n");
+    peer_send(&w->loop, stalled, body, sizeof body - 1);
+    int64_t began = clock_mono_ns(); /* what the server calls stalled is a matter of time */
+    PEER_WAIT(&w->loop, clock_mono_ns() - began > INT64_C(700000000));
+    peer_say(&w->loop, other, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n");
+    peer_send(&w->loop, other, body, sizeof body);
+    peer_read(&w->loop, other, "\r\n\r\n", w->text, sizeof w->text);
+    assert_begins(w->text, "HTTP/1.1 200 ");
+    peer_read(&w->loop, stalled, NULL, w->text, sizeof w->text);
+    assert_begins(w->text, "HTTP/1.1 503 ");
+    assert_holds(w->text, "Retry-After: 1\r\n");
+    assert_int_equal(w->ended[HTTP_EVENT_STALLED_ENDED], 1);
+    close(stalled), close(other), close(second);
     close_world(w);
 }
 
@@ -565,7 +639,9 @@ int main(void)
         cmocka_unit_test(test_http_server_serves_head_without_a_body),
         cmocka_unit_test(test_http_server_tells_the_peer_to_continue),
         cmocka_unit_test(test_http_server_refuses_bodies_past_what_is_in_flight),
-        cmocka_unit_test(test_http_server_stops_accepting_at_its_connection_limit),
+        cmocka_unit_test(test_http_server_at_its_connection_limit_ends_what_never_asked_then_what_is_idle),
+        cmocka_unit_test(test_http_server_at_its_connection_limit_waits_for_requests_that_are_served),
+        cmocka_unit_test(test_http_server_takes_the_room_of_a_stalled_body_for_another),
         cmocka_unit_test(test_http_server_ends_slow_requests_and_idle_connections),
         cmocka_unit_test(test_http_server_tells_that_a_peer_vanished),
         cmocka_unit_test(test_http_server_keeps_a_request_without_on_gone_until_it_is_answered),

@@ -135,9 +135,10 @@ static void expect_status(struct world *w, int fd, const char *status)
     close(fd);
 }
 
+/* After a batch of several requests the next one waits a little. */
 static void seal(struct world *w)
 {
-    assert_int_equal(w->source.seal(w->source.ctx, &ship.batch), 0);
+    PEER_WAIT(&w->loop, w->source.seal(w->source.ctx, &ship.batch) == 0);
 }
 
 static void commit(struct world *w)
@@ -218,6 +219,32 @@ static void test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left(v
     expect_status(w, fds[0], "200");
     expect_status(w, fds[2], "200");
     buf_fini(&all), buf_fini(&raw);
+    close_world(w);
+}
+
+static void test_otlp_waits_for_company_only_after_a_batch_of_several(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    struct batch *none;
+    int fds[3];
+    start(w);
+    fds[0] = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    fds[1] = post_traces(w, make_request(20));
+    PEER_WAIT(&w->loop, ship.wakes == 2);
+    commit(w); /* two senders: the first one is expected to send again */
+    assert_int_equal(w->source.seal(w->source.ctx, &none), -EAGAIN);
+    PEER_WAIT(&w->loop, ship.wakes == 3); /* it does not */
+    assert_int_equal(w->source.seal(w->source.ctx, &ship.batch), 0);
+    commit(w);
+    fds[2] = post_traces(w, make_request(30));
+    PEER_WAIT(&w->loop, ship.wakes == 4);
+    assert_int_equal(w->source.seal(w->source.ctx, &ship.batch), 0);
+    commit(w);
+    for (int i = 0; i < 3; i++)
+        expect_status(w, fds[i], "200");
     close_world(w);
 }
 
@@ -459,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answers_only_after_the_commit),
         cmocka_unit_test(test_otlp_joins_waiting_requests_and_keeps_those_whose_client_left),
+        cmocka_unit_test(test_otlp_waits_for_company_only_after_a_batch_of_several),
         cmocka_unit_test(test_otlp_joins_what_was_compressed_with_what_was_not),
         cmocka_unit_test(test_otlp_takes_every_signal_in_its_own_format),
         cmocka_unit_test(test_otlp_batches_hold_4_mib_or_one_larger_request),

@@ -207,6 +207,46 @@ static void test_a_batch_without_a_resume_is_not_committed(void **state)
     finish(&w, &g);
 }
 
+static void test_a_batch_that_comes_after_later_ones_is_not_committed(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g = {0};
+    struct asker asker;
+    struct wire_resume resume = {.origin = "node-a", .boot = {1, 1}};
+    struct buf frame;
+    struct {
+        uint64_t seq;
+        bool is_handed_over;
+        enum wire_answer answer;
+    } steps[] = {
+        {2, false, WIRE_COMMITTED},
+        {1, false, WIRE_REFUSED}, /* its sender had left with it: a lost connection's kernel sends on */
+        {1, true, WIRE_COMMITTED},
+        {3, false, WIRE_COMMITTED}};
+    world_init(&w);
+    gateway_open(&w, &g, "tcp://127.0.0.1:0");
+    asker_open(&w, &asker, g.url);
+    buf_init(&frame, 4096);
+    assert_int_equal(wire_encode_resume(&resume, &frame), 0);
+    ask(&w, &asker, buf_bytes(&frame));
+    buf_fini(&frame);
+    struct batch *batch = sound_batch();
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        batch->seq = steps[i].seq;
+        batch->handed_over = steps[i].is_handed_over;
+        frame = frame_of(batch);
+        ask(&w, &asker, buf_bytes(&frame));
+        assert_int_equal(asker.reply.answer, steps[i].answer);
+        buf_fini(&frame);
+    }
+    assert_int_equal(g.buffers[0]->count, 3);
+    assert_int_equal(stats_get(stats_cell(g.stats, GATEWAY_LATE_BATCHES, "metrics")), 1);
+    batch_free(batch);
+    asker_close(&w, &asker);
+    finish(&w, &g);
+}
+
 static void test_an_oversize_message_ends_its_connection_and_no_other(void **state)
 {
     (void)state;
@@ -496,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_a_frame_is_refused_with_its_cause),
         cmocka_unit_test(test_a_wrong_checksum_or_size_is_refused_and_nothing_kept),
         cmocka_unit_test(test_a_batch_without_a_resume_is_not_committed),
+        cmocka_unit_test(test_a_batch_that_comes_after_later_ones_is_not_committed),
         cmocka_unit_test(test_an_oversize_message_ends_its_connection_and_no_other),
         cmocka_unit_test(test_random_bytes_and_silent_connections_do_not_slow_an_agent),
         cmocka_unit_test(test_silent_tls_connections_do_not_keep_their_descriptors),

@@ -203,6 +203,61 @@ static void test_a_full_buffer_makes_the_agent_wait_with_the_same_batch(void **s
     stats_free(a.stats);
 }
 
+static void test_a_gateway_whose_disk_fails_is_left_for_another(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g[2] = {0};
+    struct agent_side a = {.feeds = {{.total = 1}}};
+    world_init(&w);
+    gateway_open(&w, &g[0], "tcp://127.0.0.1:0");
+    gateway_open(&w, &g[1], "tcp://127.0.0.1:0");
+    agent_open(&w, &a, (const char *[]){g[0].url, g[1].url}, 2);
+    UNTIL(&w, has_all(&a, 1));
+    int first = !strcmp(a.feeds[0].buffer_id, g[1].buffers[0]->id);
+    g[first].buffers[0]->is_failing = true;
+    more(&a, TELEMETRY_METRICS, 1);
+    UNTIL(&w, has_all(&a, 2));
+    assert_string_equal(ship_gateway(a.ship), g[!first].url);
+    assert_int_equal(g[!first].buffers[0]->rows[0].seq, 2);
+    assert_int_equal(stats_get(stats_cell(a.stats, AGENT_FAILOVERS, "disk")), 1);
+    g[!first].buffers[0]->is_failing =
+        true; /* both: it goes on trying, and the first one that works has it */
+    more(&a, TELEMETRY_METRICS, 1);
+    UNTIL(&w, strcmp(ship_gateway(a.ship), g[!first].url) != 0);
+    g[first].buffers[0]->is_failing = false;
+    UNTIL(&w, has_all(&a, 3));
+    agent_close(&a);
+    gateway_close(&g[0]);
+    gateway_close(&g[1]);
+    world_fini(&w);
+    gateway_free(&g[0]);
+    gateway_free(&g[1]);
+    stats_free(a.stats);
+}
+
+static void test_an_only_gateway_whose_disk_fails_is_tried_again(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g = {0};
+    struct agent_side a = {.feeds = {{.total = 1}}};
+    world_init(&w);
+    gateway_open(&w, &g, "tcp://127.0.0.1:0");
+    g.buffers[0]->is_failing = true;
+    agent_open(&w, &a, (const char *[]){g.url}, 1);
+    UNTIL(&w, g.buffers[0]->resumes >= 3);
+    assert_string_equal(ship_gateway(a.ship), g.url);
+    g.buffers[0]->is_failing = false;
+    UNTIL(&w, has_all(&a, 1));
+    assert_int_equal(stats_get(stats_cell(a.stats, AGENT_FAILOVERS, "disk")), 0);
+    agent_close(&a);
+    gateway_close(&g);
+    world_fini(&w);
+    gateway_free(&g);
+    stats_free(a.stats);
+}
+
 static void test_a_batch_that_was_not_sent_can_be_withdrawn_and_a_sent_one_cannot(void **state)
 {
     (void)state;
@@ -319,6 +374,8 @@ int main(void)
         cmocka_unit_test(test_a_gateway_that_went_and_came_back_is_resumed_also_when_idle),
         cmocka_unit_test(test_of_two_agents_of_one_origin_the_older_one_is_told_to_resume),
         cmocka_unit_test(test_a_full_buffer_makes_the_agent_wait_with_the_same_batch),
+        cmocka_unit_test(test_a_gateway_whose_disk_fails_is_left_for_another),
+        cmocka_unit_test(test_an_only_gateway_whose_disk_fails_is_tried_again),
         cmocka_unit_test(test_a_batch_that_was_not_sent_can_be_withdrawn_and_a_sent_one_cannot),
         cmocka_unit_test(test_drain_sends_what_is_left_and_ends),
         cmocka_unit_test(test_it_goes_back_to_its_first_choice_only_when_nothing_is_held),

@@ -237,6 +237,7 @@ static void test_reply_comes_back_whole(void **state)
                             .assignment_version = 12,
                             .missing_seqs = 3,
                             .repeated = true,
+                            .cannot_commit = true,
                             .reason = "why",
                             .next_buffer_id = "next",
                             .buffer_id = "this"},
@@ -247,7 +248,7 @@ static void test_reply_comes_back_whole(void **state)
     assert_int_equal(wire_decode_reply(buf_bytes(&frame), &out), 0);
     assert_true(out.answer == in.answer && out.retry_after_ms == 5 && out.delivered_seq == 9 &&
                 out.holds_undelivered);
-    assert_true(out.assignment_version == 12 && out.missing_seqs == 3 && out.repeated);
+    assert_true(out.assignment_version == 12 && out.missing_seqs == 3 && out.repeated && out.cannot_commit);
     assert_string_equal(out.reason, "why");
     assert_string_equal(out.next_buffer_id, "next");
     assert_string_equal(out.buffer_id, "this");
@@ -293,6 +294,7 @@ static void test_resume_and_its_reply_come_back_whole(void **state)
                                       .ends = ends,
                                       .end_count = 2,
                                       .delivered_seq = 8,
+                                      .cannot_commit = true,
                                       .assignment_version = 1},
                              back;
     struct buf frame;
@@ -307,7 +309,7 @@ static void test_resume_and_its_reply_come_back_whole(void **state)
     assert_int_equal(wire_decode_resume_reply(buf_bytes(&frame), &back), 0);
     assert_int_equal(back.end_count, 2);
     assert_string_equal(back.ends[1].file, "f2");
-    assert_true(back.ends[1].end == UINT64_MAX && back.delivered_seq == 8);
+    assert_true(back.ends[1].end == UINT64_MAX && back.delivered_seq == 8 && back.cannot_commit);
     assert_string_equal(back.next_buffer_id, "b3");
     wire_resume_reply_fini(&back);
     buf_fini(&frame);

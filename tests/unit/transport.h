@@ -33,8 +33,8 @@ struct buffer {
     } rows[BUFFER_MOST];
     size_t count, repeats, asked, resumes;
     uint64_t delivered_seq, end;
-    bool is_stuck, is_full, holds; /* stuck: takes and never answers */
-    struct letter *stuck[64];      /* letters kept back, for the end of the test */
+    bool is_stuck, is_full, is_failing, holds; /* stuck: takes and never answers */
+    struct letter *stuck[64];                  /* letters kept back, for the end of the test */
     struct mailbox *stuck_box[64];
     size_t stuck_count;
 };
@@ -65,15 +65,23 @@ static void reply_or_keep(struct buffer *buffer, struct mailbox *box, struct let
     buffer->stuck[buffer->stuck_count++] = letter;
 }
 
-static enum buffer_outcome keep(struct buffer *buffer, const struct batch *batch)
+static enum buffer_outcome keep(struct buffer *buffer, const struct batch *batch, bool is_in_order)
 {
+    bool is_late = false;
     if (buffer->is_full)
         return BUFFER_FULL;
-    for (size_t i = 0; i < buffer->count; i++)
-        if (buffer->rows[i].seq == batch->seq && boot_compare(buffer->rows[i].boot, batch->boot) == 0) {
+    if (buffer->is_failing)
+        return BUFFER_FAILED;
+    for (size_t i = 0; i < buffer->count; i++) {
+        bool is_same_boot = boot_compare(buffer->rows[i].boot, batch->boot) == 0;
+        if (is_same_boot && buffer->rows[i].seq == batch->seq) {
             buffer->repeats++;
             return BUFFER_REPEATED;
         }
+        is_late |= is_in_order && is_same_boot && buffer->rows[i].seq > batch->seq;
+    }
+    if (is_late)
+        return BUFFER_LATE;
     assert_true(buffer->count < BUFFER_MOST);
     snprintf(buffer->rows[buffer->count].origin, 32, "%s", batch->origin);
     buffer->rows[buffer->count].boot = batch->boot;
@@ -87,7 +95,7 @@ static enum buffer_outcome keep(struct buffer *buffer, const struct batch *batch
 void buffer_append(struct buffer *buffer, struct buffer_append *append)
 {
     buffer->asked++;
-    append->outcome = keep(buffer, append->batch);
+    append->outcome = keep(buffer, append->batch, append->is_in_order);
     append->standing = (struct buffer_standing){buffer->delivered_seq, buffer->holds, 0};
     reply_or_keep(buffer, append->reply_to, &append->letter);
 }
@@ -95,8 +103,9 @@ void buffer_append(struct buffer *buffer, struct buffer_append *append)
 void buffer_resume(struct buffer *buffer, struct buffer_resume *resume)
 {
     buffer->resumes++;
+    resume->error = buffer->is_failing ? -EIO : 0;
     resume->standing = (struct buffer_standing){buffer->delivered_seq, buffer->holds, 0};
-    if (buffer->end) {
+    if (buffer->end && !buffer->is_failing) {
         resume->ends = calloc(1, sizeof *resume->ends);
         resume->ends[0] = (struct buffer_end){strdup("file"), buffer->end};
         resume->end_count = 1;

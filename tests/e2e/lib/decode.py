@@ -1,4 +1,4 @@
-"""Independent decoders and encoders of remote write 1.0, Loki push and OTLP traces: python3-protobuf over the .proto files here.
+"""Independent decoders and encoders of remote write 1.0, Loki push and OTLP: python3-protobuf over the .proto files here.
 
 Decoding (of bytes as they are on the wire after decompression; unsnappy() and decompress() undo it):
     samples(data)   -> [Sample(labels: dict, ms, value)]         of a remote write request, in its order
@@ -37,7 +37,7 @@ def _compile():
     here = os.path.dirname(os.path.abspath(__file__))
     out = tempfile.mkdtemp(prefix="tributary-protos-")
     atexit.register(shutil.rmtree, out, ignore_errors=True)
-    names = ("remote_write", "remote_write_2", "loki_push", "otlp_trace", "otlp_signals")
+    names = ("remote_write", "remote_write_2", "loki_push", "otlp")
     subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={out}", *[n + ".proto" for n in names]], check=True)
     sys.path.insert(0, out)
     try:
@@ -46,7 +46,7 @@ def _compile():
         sys.path.remove(out)
 
 
-_write, _write_2, _push, _trace, _signals = _compile()
+_write, _write_2, _push, _otlp = _compile()
 
 
 class Sample(NamedTuple):
@@ -114,7 +114,7 @@ def push_request(data):
 
 
 def trace_request(data):
-    return _trace.ExportTraceServiceRequest.FromString(data)
+    return _otlp.ExportTraceServiceRequest.FromString(data)
 
 
 def samples(data):
@@ -237,7 +237,7 @@ def encode_push(streams):
 
 def encode_trace(service, spans_of, attributes=None, start_ns=None):
     start = start_ns if start_ns is not None else time.time_ns()
-    request = _trace.ExportTraceServiceRequest()
+    request = _otlp.ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     for key, text in {"service.name": service, **(attributes or {})}.items():
         resource.resource.attributes.add(key=key).value.string_value = text
@@ -265,7 +265,7 @@ def _any(one):
 
 
 def encode_otlp(signal, request):
-    kind = {"metrics": _signals.ExportMetricsServiceRequest, "logs": _signals.ExportLogsServiceRequest}[signal]
+    kind = {"metrics": _otlp.ExportMetricsServiceRequest, "logs": _otlp.ExportLogsServiceRequest}[signal]
     return json_format.ParseDict(request, kind()).SerializeToString()
 
 

@@ -20,10 +20,16 @@ def send_trace(url, service, spans, form="proto", compression="none"):
     return result.stdout.strip()
 
 
-def send_signal(signal, url, service, form, compression):
-    """One request with attributes of every kind; returns when it was exported: the trace id of a trace."""
+def send_signal(signal, url, service, form, compression, ca=None, client=None):
+    """One request with attributes of every kind; returns when it was exported: the trace id of a trace. Over TLS: ca is the
+    authority's file, client (certificate, key) of a client."""
     modules = os.path.join(built("js"), "node_modules")
     argv = ["node", os.path.join(_here, "signals.js"), signal, url, service, form, compression]
-    result = subprocess.run(argv, env={**os.environ, "NODE_PATH": modules}, capture_output=True, text=True, timeout=60, check=False)
+    env = {**os.environ, "NODE_PATH": modules}
+    if ca:
+        env["OTEL_EXPORTER_OTLP_CERTIFICATE"] = ca
+    if client:
+        env["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"], env["OTEL_EXPORTER_OTLP_CLIENT_KEY"] = client
+    result = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0 and not result.stderr, result.stderr
     return result.stdout.strip()

@@ -51,6 +51,7 @@ class Record:
     status: int = None
     backend_status: int = None
     answer: bytes = b""
+    answered: float = None  # when the answer went to the client
 
     @property
     def plain(self):
@@ -255,7 +256,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return response.status, [(k, v) for k, v in response.getheaders() if k.lower() not in _HOP], body
 
     def _reply(self, record, status, headers, body):
-        record.status, record.answer = status, body
+        record.status, record.answer, record.answered = status, body, time.time()
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
