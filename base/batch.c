@@ -17,6 +17,12 @@ struct batch *batch_new(const char *origin)
     return b;
 }
 
+static void release_payload(struct batch *b)
+{
+    if (b->payload_release)
+        b->payload_release(b->payload_owner);
+}
+
 void batch_free(struct batch *b)
 {
     if (!b)
@@ -25,10 +31,12 @@ void batch_free(struct batch *b)
         free(b->sources[i].file);
     for (size_t i = 0; i < b->owed_count; i++)
         free(b->owed[i]);
+    for (size_t i = 0; i < b->sender_count; i++)
+        free(b->senders[i].host);
     for (size_t i = 0; i < b->refusal_count; i++)
         batch_refusal_fini(&b->refusals[i]);
-    if (b->payload_release)
-        b->payload_release(b->payload_owner);
+    release_payload(b);
+    free(b->senders);
     free(b->sources);
     free(b->owed);
     free(b->refusals);
@@ -38,6 +46,7 @@ void batch_free(struct batch *b)
 
 void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len)
 {
+    release_payload(b);
     b->payload = (struct bytes){bytes, len};
     b->payload_owner = bytes;
     b->payload_release = free;
@@ -80,6 +89,25 @@ int batch_add_owed(struct batch *b, const char *backend)
         return err;
     }
     b->owed[b->owed_count++] = copy;
+    return 0;
+}
+
+int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t end)
+{
+    struct batch_sender *last = b->sender_count ? &b->senders[b->sender_count - 1] : NULL;
+    if (end < begin || (last && begin < last->end))
+        return -EINVAL;
+    if (last && begin == last->end && strcmp(last->host, host) == 0) {
+        last->end = end;
+        return 0;
+    }
+    char *copy = strdup(host);
+    int err = copy ? grow(&b->senders, b->sender_count, sizeof *b->senders, BATCH_MAX_SENDERS) : -ENOMEM;
+    if (err < 0) {
+        free(copy);
+        return err;
+    }
+    b->senders[b->sender_count++] = (struct batch_sender){copy, begin, end};
     return 0;
 }
 

@@ -39,6 +39,14 @@ struct batch_source {
     uint64_t end;
 };
 
+/* A run of an OTLP batch's raw bytes, whole requests, from a sender that the agent does not know. */
+struct batch_sender {
+    char *host; /* owned; an address without port */
+    uint64_t begin;
+    uint64_t end;
+};
+
+enum { BATCH_MAX_HOST = 64, BATCH_MAX_SENDERS = 1024 };
 enum { BATCH_MAX_ORIGIN = 253, BATCH_MAX_FILE = 512, BATCH_MAX_SOURCES = 4096, BATCH_MAX_OWED = 64 };
 
 /* A record that was refused before anything was sealed of it: told beside a batch, no part of its payload. */
@@ -66,6 +74,8 @@ struct batch {
     uint64_t acknowledged_seq;    /* highest seq of this boot and signal the sender holds acknowledged */
     struct batch_source *sources; /* owned */
     size_t source_count;
+    struct batch_sender *senders; /* owned; in order, none overlaps another */
+    size_t sender_count;
     char **owed; /* owned; of a hand-over: the backends that this row is still owed to */
     size_t owed_count;
     struct batch_refusal *refusals; /* owned; committed with the batch */
@@ -84,7 +94,8 @@ struct batch *batch_new(const char *origin);
 /* batch_free: frees the batch and all it owns; NULL is fine. */
 void batch_free(struct batch *b);
 
-/* batch_take_payload: the batch becomes the owner of malloc'ed bytes and computes crc. */
+/* batch_take_payload: the batch becomes the owner of malloc'ed bytes, gives up those it had and computes crc.
+ */
 void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len);
 
 /* batch_add_source, batch_add_owed: append a copy. 0, -ENOMEM, -E2BIG past the limits above. */
@@ -97,6 +108,10 @@ int batch_add_owed(struct batch *b, const char *backend);
 void batch_name_bulk(const char *origin, char ret_bulk[BATCH_MAX_ORIGIN + 1]);
 bool batch_is_bulk(const char *origin);
 void batch_home(const char *origin, char ret_home[BATCH_MAX_ORIGIN + 1]);
+
+/* batch_add_sender: appends a run, or makes the last one longer when it is of the same host and ends there.
+ * 0, -ENOMEM, -E2BIG, -EINVAL: it begins before the last one ends. */
+int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t end);
 
 /* batch_take_refusal: the batch becomes the owner of what the refusal points to. 0, -ENOMEM, -E2BIG; then
  * nothing moved. batch_refusal_fini: frees that. */

@@ -65,6 +65,7 @@ static void free_waiting(struct otlp_lane *lane, struct otlp_waiting *w)
 {
     hold(lane, 0, w->len);
     free(w->bytes);
+    free(w->unknown_host);
     free(w);
 }
 
@@ -180,7 +181,7 @@ static void on_gone(void *ctx)
 }
 
 int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t *bytes, size_t len,
-                  const struct otlp_count *count)
+                  const struct otlp_count *count, const char *unknown_host)
 {
     struct otlp_receiver *receiver = lane->receiver;
     const struct otlp_options *options = &receiver->options;
@@ -200,6 +201,8 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
         uint8_t *exact = realloc(w->bytes, len);
         w->bytes = exact ? exact : w->bytes;
     }
+    if (unknown_host && unknown_host[0])
+        w->unknown_host = strdup(unknown_host); /* without memory: not named */
     hold(lane, w->len, 0);
     stats_add(lane->records, (int64_t)count->records);
     otlp_queue_append(&lane->queue, w);

@@ -59,10 +59,11 @@ void otlp_lane_free(struct otlp_lane *lane);
 /* otlp_lane_room: bytes that may still wait. A lane that holds nothing may take all that is left. */
 size_t otlp_lane_room(const struct otlp_lane *lane);
 
-/* otlp_lane_add: the request waits with its bytes (the lane becomes their owner, whatever happens). 0,
- * -ENOBUFS: no room, or -ENOMEM. */
+/* otlp_lane_add: the request waits with its bytes (the lane becomes their owner, whatever happens).
+ * unknown_host: its sender, to be named to whom the batch goes; NULL or "": not. 0, -ENOBUFS: no room, or
+ * -ENOMEM. */
 int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t *bytes, size_t len,
-                  const struct otlp_count *count);
+                  const struct otlp_count *count, const char *unknown_host);
 
 /* otlp_lane_seal, _end: as otlp_receiver_seal; the batch that is out is over, and its clients are told: with
  * success (status 200), or that failure. */

@@ -126,16 +126,21 @@ static int join(const struct otlp_queue *queue, size_t raw_len, struct buf *out)
     return err;
 }
 
-/* The sealed requests move to their list and give up their bytes. */
-static void move(struct otlp_queue *queue, struct otlp_queue *sealed, size_t raw_len,
+/* The sealed requests move to their list and give up their bytes. A batch without room for one more sender
+ * goes without. */
+static void move(struct otlp_queue *queue, struct otlp_queue *sealed, size_t raw_len, struct batch *b,
                  struct otlp_count *ret_count)
 {
-    while (raw_len > 0) {
+    for (size_t at = 0; at < raw_len;) {
         struct otlp_waiting *w = otlp_queue_take_first(queue);
-        raw_len -= w->raw_len;
+        if (w->unknown_host)
+            (void)batch_add_sender(b, w->unknown_host, at, at + w->raw_len);
+        at += w->raw_len;
         add_times(ret_count, &w->count);
         free(w->bytes);
+        free(w->unknown_host);
         w->bytes = NULL;
+        w->unknown_host = NULL;
         otlp_queue_append(sealed, w);
     }
 }
@@ -172,7 +177,7 @@ int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, enum te
     struct batch *b = batch_new(origin);
     int err = b ? join(queue, raw_len, &block) : -ENOMEM;
     if (err == 0) {
-        move(queue, sealed, raw_len, &count);
+        move(queue, sealed, raw_len, b, &count);
         fill_batch(b, signal, raw_len, &count, &block);
         *ret_batch = b;
     } else {

@@ -24,7 +24,8 @@ struct otlp_waiting {
     uint8_t *bytes;               /* owned; NULL once sealed */
     size_t len;                   /* of bytes; also once they are gone */
     size_t raw_len;
-    bool is_block; /* bytes are a snappy block */
+    char *unknown_host; /* owned; its sender, when nothing is known of it; NULL when not wanted */
+    bool is_block;      /* bytes are a snappy block */
     struct otlp_count count;
     int64_t deadline_ms; /* of uv_now */
 };
@@ -48,8 +49,8 @@ struct otlp_waiting *otlp_queue_take_first(struct otlp_queue *queue);
 struct otlp_waiting *otlp_queue_first_unanswered(const struct otlp_queue *queue);
 
 /* otlp_queue_seal: moves the oldest requests from queue to sealed and makes a batch of their bytes: whole
- * requests up to OTLP_BATCH_RAW_BYTES, one larger than that alone. 0 with *ret_batch (the caller owns it),
- * -EAGAIN when the queue is empty, -ENOMEM (then nothing moved). */
+ * requests up to OTLP_BATCH_RAW_BYTES, one larger than that alone; with the senders that are not known. 0
+ * with *ret_batch (the caller owns it), -EAGAIN when the queue is empty, -ENOMEM (then nothing moved). */
 int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, enum telemetry signal,
                     const char *origin, struct batch **ret_batch);
 

@@ -43,6 +43,7 @@ struct incoming {
     struct http_request *request;
     uint8_t *bytes; /* owned */
     size_t len;
+    char unknown_host[HOST_BYTES]; /* the sender's, when the batch is to name it; else "" */
 };
 
 static const struct otlp_options *options_of(const struct incoming *in)
@@ -112,6 +113,8 @@ static bool take_message(struct incoming *in)
     int err = form == OTLP_GRPC ? unframe(in) : form == OTLP_JSON ? transcode(in) : 0;
     if (err == -ENOTSUP)
         refuse(in, 415, "message encodings accepted: gzip, identity");
+    else if (err == -EPROTO)
+        refuse(in, 500, "a compressed message, and grpc-encoding does not say how");
     else if (err == -EMSGSIZE)
         refuse(in, 413, "larger than a request may be");
     else if (err == -ENOMEM)
@@ -147,8 +150,11 @@ static int add_attributes(struct incoming *in)
     struct buf attributes, out;
     buf_init(&attributes, OTLP_ATTRIBUTE_BYTES);
     host_of(in->request, host);
-    if (options->attributes && options->attributes(options->ctx, host, &attributes) < 0)
+    int known = options->attributes ? options->attributes(options->ctx, host, &attributes) : 0;
+    if (known < 0)
         buf_clear(&attributes);
+    if (known == 1)
+        memcpy(in->unknown_host, host, sizeof host);
     int err = buf_append(&attributes, receiver->labels.ptr, receiver->labels.len);
     if (err == 0 && attributes.len) {
         buf_init(&out, options->queue_bytes);
@@ -169,7 +175,7 @@ static void queue_request(struct incoming *in, const struct otlp_count *count)
         return;
     }
     if (err == 0) {
-        err = otlp_lane_add(in->lane, in->request, in->bytes, in->len, count);
+        err = otlp_lane_add(in->lane, in->request, in->bytes, in->len, count, in->unknown_host);
         in->bytes = NULL;
     }
     if (err < 0)
@@ -181,7 +187,7 @@ static void serve(struct otlp_receiver *receiver, struct http_request *request, 
     static const char *const wrong[TELEMETRY_COUNT] = {"not an ExportMetricsServiceRequest",
                                                        "not an ExportLogsServiceRequest",
                                                        "not an ExportTraceServiceRequest"};
-    struct incoming in = {&receiver->lanes[signal], request, NULL, 0};
+    struct incoming in = {.lane = &receiver->lanes[signal], .request = request};
     struct otlp_count count;
     if (!take_message(&in))
         return;

@@ -51,7 +51,8 @@ struct otlp_options {
      */
     bool (*withdraw)(void *ctx, enum telemetry signal, const struct batch *batch);
     /* attributes: appends what is known of the sender at host (without port; otlp_put_attribute). May be
-     * NULL. 0 or a negative errno: then nothing is added. */
+     * NULL. 0; 1: not known here, and the batch is to name the sender (batch_sender); a negative errno: then
+     * nothing is added. */
     int (*attributes)(void *ctx, const char *host, struct buf *attributes);
     /* on_event: for the log; already counted. Also called when the certificate cannot be used at first. */
     void (*on_event)(void *ctx, enum http_event event, const char *words);

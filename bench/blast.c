@@ -1,12 +1,13 @@
 /* blast.c - sealed batches at full speed into a gateway, as many agents would send them: one in flight per
  * origin.
  *
- * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]
+ * usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans | BYTES_PER_SECOND]
  *
  * Each origin resumes first and then sends the same log payload (JSON lines in Loki's push format, RAW_BYTES
  * before compression) under increasing numbers; with `spans` OTLP trace requests of 100 spans each, about 300
- * bytes a span, as many as fill RAW_BYTES. Prints batches and compressed bytes acknowledged a second and
- * the acknowledgement's p50 and p99.
+ * bytes a span, as many as fill RAW_BYTES. With BYTES_PER_SECOND
+ * all origins together send so many compressed bytes and no more. Prints batches and compressed bytes
+ * acknowledged a second and the acknowledgement's p50 and p99.
  */
 #include <errno.h>
 #include <nng/nng.h>
@@ -14,6 +15,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/pb.h"
@@ -34,6 +36,7 @@ static int64_t deadline_ns;
 static struct buf payload;
 static uint64_t raw_bytes, records;
 static bool has_spans;
+static double rate; /* compressed bytes a second of one origin; 0: as fast as it goes */
 
 static void put_line(struct buf *out, uint64_t n)
 {
@@ -172,8 +175,14 @@ static void *run_sender(void *arg)
     batch->records = records;
     batch->raw_bytes = raw_bytes;
     exchange_resume(ctx, aio, batch);
+    int64_t begin_ns = clock_mono_ns();
     while (clock_mono_ns() < deadline_ns && sender->batches < MAX_ACKS / MAX_ORIGINS) {
         int64_t began = clock_mono_ns();
+        int64_t due = begin_ns + (rate > 0 ? (int64_t)((double)sender->bytes / rate * 1e9) : 0);
+        if (due > began) {
+            nng_msleep((nng_duration)((due - began) / 1000000 + 1));
+            continue;
+        }
         batch->seq++;
         batch->earliest_ns = batch->latest_ns = batch->sent_at_ns = clock_wall_ns();
         enum wire_answer answer = exchange_batch(ctx, aio, batch, &head);
@@ -225,12 +234,13 @@ int main(int argc, char **argv)
 {
     static struct sender senders[MAX_ORIGINS];
     if (argc != 5 && argc != 6) {
-        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans]\n");
+        fprintf(stderr, "usage: blast ADDRESS ORIGINS SECONDS RAW_BYTES [spans | BYTES_PER_SECOND]\n");
         return 2;
     }
     int count = atoi(argv[2]);
     double seconds = atof(argv[3]);
-    has_spans = argc == 6;
+    has_spans = argc == 6 && strcmp(argv[5], "spans") == 0;
+    rate = argc == 6 && !has_spans && count > 0 ? atof(argv[5]) / count : 0;
     (has_spans ? make_spans : make_payload)((size_t)atol(argv[4]));
     address = argv[1];
     deadline_ns = clock_mono_ns() + (int64_t)(seconds * 1e9);

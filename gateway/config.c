@@ -175,7 +175,7 @@ static const struct conf_option otlp_options[] = {
     {"kubernetes_attributes", CONF_BOOL, AT(otlp.kubernetes_attributes) - AT(otlp), "true",
      .help =
          "Put the sending pod's k8s.* attributes, where the pod metadata knows its address, on each resource "
-         "that does not have them."},
+         "that does not have them: of these listeners, and of senders that an agent does not know."},
     {"max_request_bytes", CONF_SIZE, AT(otlp.max_request_bytes) - AT(otlp), "4MiB", KIB, 64 * MIB,
      .help = "Larger requests are answered 413."},
     {"queue_bytes", CONF_SIZE, AT(otlp.queue_bytes) - AT(otlp), "32MiB", 64 * KIB, GIB,

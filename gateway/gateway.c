@@ -120,10 +120,12 @@ static int start_receive(struct gateway *gw)
 static int start_otlp(struct gateway *gw)
 {
     bool enriches = gw->config.otlp.kubernetes_attributes;
+    if (enriches) {
+        pods_keep_senders(gw->pods);
+        receive_find_senders_with(gw->receive, pods_find_sender, gw->pods);
+    }
     if (!gw->config.otlp.enabled)
         return 0;
-    if (enriches)
-        pods_keep_senders(gw->pods);
     int err = otlp_intake_new(&gw->loop, &gw->config, gw->buffers, gw->stats, enriches ? gw->pods : NULL,
                               &gw->otlp);
     return err < 0 ? tell_failure("otlp", err, NULL) : 0;
@@ -136,6 +138,8 @@ static int start_control(struct gateway *gw)
         err = tap_new(&gw->loop, gw->control, gw->buffers, &gw->tap);
     if (err == 0)
         err = replicas_new(&gw->loop, &gw->config, gw->receive, &gw->replicas);
+    if (err == 0)
+        err = discard_watch_new(&gw->loop, &gw->config, gw->stats, &gw->parts.discards);
     if (err == 0)
         err = status_new(gw->control, gw->config.name, &gw->parts, gw->replicas, &gw->status);
     if (err == 0)
@@ -195,6 +199,8 @@ static void stop(struct gateway *gw)
     web_close(gw->web);
     tap_close(gw->tap);
     replicas_close(gw->replicas);
+    discard_watch_close(gw->parts.discards);
+    gw->parts.discards = NULL;
     status_close(gw->status);
     jobs_close(gw->jobs);
     refused_close(gw->refused);

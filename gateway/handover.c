@@ -7,32 +7,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/rendezvous.h"
-#include "gateway/own_address.h"
-#include "proto/link.h"
-#include "proto/peers.h"
+#include "gateway/handover_targets.h"
+#include "gateway/went.h"
 
-enum { TICK_MS = 50, RECONNECT_MIN_MS = 100, RECONNECT_MAX_MS = 2000, BURY_MS = 5, WENT_BUCKETS = 1024 };
+enum { TICK_MS = 50, BURY_MS = 5 };
 #define MS INT64_C(1000000)
 #define ANSWER_NS (5000 * MS) /* a gateway that has not answered by then is tried again later */
 #define AVOID_NS (1000 * MS)  /* one that is busy or draining */
-#define CONNECT_NS                                                                                           \
-    (2000 * MS) /* before another than the first choice is taken because that one is not up                  \
-                 */
 #define BURY_NS (2000 * MS)
-
-struct went {          /* where an origin's rows of a signal went */
-    struct went *next; /* owned */
-    enum telemetry signal;
-    char buffer_id[64];
-    char origin[BATCH_MAX_ORIGIN + 1];
-};
-
-struct target { /* another gateway */
-    struct peer peer;
-    struct link *link; /* owned */
-    int64_t avoid_until_ns;
-};
 
 struct place { /* in a buffer: all slots before, and of this slot the rows up to `after` */
     int slot;
@@ -51,7 +33,7 @@ struct run {                   /* one signal */
     bool is_owed[BUFFER_MAX_BACKENDS]; /* of row */
     struct buf payload;                /* of row */
     bool has_row, is_settling, is_done;
-    struct target *asked; /* borrowed; NULL: row is not under way */
+    struct handover_target *asked; /* borrowed; NULL: row is not under way */
     int64_t asked_ns;
     char buffer_id[64]; /* that took row */
     struct buffer_handed handed;
@@ -63,60 +45,21 @@ struct handover {
     struct buffer *const *buffers;       /* borrowed */
     const struct receive *receive;       /* borrowed */
     struct peers *peers;                 /* owned */
-    struct target targets[PEERS_MAX];
-    size_t target_count;
+    struct handover_targets targets;
     struct run runs[TELEMETRY_COUNT];
-    struct went *went[WENT_BUCKETS]; /* owned chains */
+    struct went went;
     uv_timer_t timer;
-    int64_t started_ns, until_ns, bury_until_ns;
+    int64_t until_ns, bury_until_ns;
     uint64_t rows, skipped;
     void (*done)(void *ctx, uint64_t rows_left);
     void *ctx;
-    bool has_forgotten; /* where some origin's rows went: memory was out */
     bool is_closed;
 };
-
-/* ---- where rows went */
-
-static struct went **went_bucket(struct handover *h, const char *origin)
-{
-    return &h->went[rendezvous_weight("", origin) % WENT_BUCKETS];
-}
-
-static struct went *find_went(struct handover *h, const char *origin, enum telemetry signal)
-{
-    struct went *at = *went_bucket(h, origin);
-    while (at && (at->signal != signal || strcmp(at->origin, origin) != 0))
-        at = at->next;
-    return at;
-}
-
-static void note_went(struct run *run)
-{
-    struct went *went = find_went(run->handover, run->row.origin, run->signal);
-    if (went) {
-        if (strcmp(went->buffer_id, run->buffer_id) != 0)
-            strcpy(went->buffer_id, "several");
-        return;
-    }
-    went = calloc(1, sizeof *went);
-    if (!went) {
-        run->handover->has_forgotten = true;
-        return;
-    }
-    went->signal = run->signal;
-    memcpy(went->buffer_id, run->buffer_id, sizeof went->buffer_id);
-    memcpy(went->origin, run->row.origin, sizeof went->origin);
-    struct went **bucket = went_bucket(run->handover, went->origin);
-    went->next = *bucket;
-    *bucket = went;
-}
 
 const char *handover_went(void *handover, const char *origin, enum telemetry signal)
 {
     const struct handover *h = handover;
-    const struct went *went = find_went(handover, origin, signal);
-    return went ? went->buffer_id : h->has_forgotten ? "several" : "";
+    return went_get(&h->went, origin, signal);
 }
 
 /* ---- the other gateways */
@@ -145,66 +88,6 @@ static void on_freed(void *ctx, struct link *link, int channel)
 }
 
 static void on_answered(void *ctx, struct link *link, int channel, struct bytes frame);
-
-static void open_target(struct handover *h, const struct peer *peer)
-{
-    const struct tls_files files = {h->config->agents.tls.ca_file, h->config->agents.tls.cert_file,
-                                    h->config->agents.tls.key_file};
-    struct link_options options = {.url = peer->url,
-                                   .tls = &files,
-                                   .server_name = peer->host,
-                                   .reconnect_min_ms = RECONNECT_MIN_MS,
-                                   .reconnect_max_ms = RECONNECT_MAX_MS};
-    struct link_events events = {h, on_link_event, on_down, on_answered, on_freed};
-    struct target *target = &h->targets[h->target_count];
-    char words[512];
-    struct buf errors;
-    buf_init(&errors, 1024);
-    target->peer = *peer;
-    if (link_open(&h->loop->mailbox, &options, events, &target->link, &errors) < 0) {
-        buf_append(&errors, "", 1);
-        log_error("hand-over: no connection is possible", "gateway=%s error=%s", peer->url,
-                  log_quote(errors.len ? (char *)errors.ptr : "", words, sizeof words));
-    }
-    h->target_count++; /* also when it failed, so that it is tried once */
-    buf_fini(&errors);
-}
-
-static void look_for_targets(struct handover *h)
-{
-    struct peer *list = calloc(PEERS_MAX, sizeof *list);
-    size_t count = list ? peers_get(h->peers, h->config->name, list, PEERS_MAX) : 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t known = 0;
-        while (known < h->target_count && strcmp(h->targets[known].peer.url, list[i].url) != 0)
-            known++;
-        if (known == h->target_count && known < PEERS_MAX && !own_address_is(h->config, h->receive, &list[i]))
-            open_target(h, &list[i]);
-    }
-    free(list);
-}
-
-/* The first one of the origin's order of choice that is up. In the beginning connections are still being
- * made, so the first of all is waited for. */
-static struct target *choose(struct handover *h, const char *origin)
-{
-    char home[BATCH_MAX_ORIGIN + 1]; /* a bulk origin's agent goes where it goes with all of its batches */
-    batch_home(origin, home);
-    struct target *best = NULL;
-    uint64_t best_weight = 0;
-    int64_t now = clock_mono_ns();
-    for (size_t i = 0; i < h->target_count; i++) {
-        struct target *target = &h->targets[i];
-        uint64_t weight = rendezvous_weight(home, strstr(target->peer.url, "://") + 3);
-        bool is_usable = target->link && target->avoid_until_ns <= now &&
-                         (link_is_up(target->link) || now - h->started_ns < CONNECT_NS);
-        if (is_usable && (!best || weight > best_weight)) {
-            best = target;
-            best_weight = weight;
-        }
-    }
-    return best && link_is_up(best->link) ? best : NULL;
-}
 
 /* ---- rows */
 
@@ -320,7 +203,7 @@ static int encode(struct run *run, struct buf *head)
     return err;
 }
 
-static void send_row(struct run *run, struct target *target)
+static void send_row(struct run *run, struct handover_target *target)
 {
     struct buf head;
     buf_init(&head, 1024 * 1024);
@@ -343,7 +226,7 @@ static void advance(struct run *run)
         run->is_done = true;
         return;
     }
-    struct target *target = choose(h, run->row.origin);
+    struct handover_target *target = handover_targets_choose(&h->targets, run->row.origin);
     if (target && link_can_take(target->link, (int)run->signal))
         send_row(run, target);
 }
@@ -368,7 +251,7 @@ static void on_handed(struct letter *letter)
     if (run->handed.error < 0)
         skip_row(run, "not settled");
     else {
-        note_went(run);
+        went_note(&run->handover->went, run->row.origin, run->signal, run->buffer_id);
         run->handover->rows++;
         run->place.after = run->row.id;
         run->has_row = false;
@@ -389,7 +272,7 @@ static void on_answered(void *ctx, struct link *link, int channel, struct bytes 
 {
     struct handover *h = ctx;
     struct run *run = &h->runs[channel];
-    struct target *asked = run->asked;
+    struct handover_target *asked = run->asked;
     struct wire_reply reply;
     if (!asked || asked->link != link)
         return;
@@ -420,7 +303,7 @@ static void on_tick(uv_timer_t *timer)
     struct handover *h = timer->data;
     int64_t now = clock_mono_ns();
     uint64_t left = h->skipped;
-    look_for_targets(h);
+    handover_targets_look(&h->targets, h->peers);
     for (int i = 0; i < TELEMETRY_COUNT; i++) {
         struct run *run = &h->runs[i];
         if (run->asked && now - run->asked_ns > ANSWER_NS) {
@@ -440,7 +323,8 @@ static void on_tick(uv_timer_t *timer)
 
 static void on_peers(void *ctx)
 {
-    look_for_targets(ctx);
+    struct handover *h = ctx;
+    handover_targets_look(&h->targets, h->peers);
 }
 
 static void close_readers(struct handover *h)
@@ -477,12 +361,7 @@ static void free_handover(struct handover *h)
 {
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         buf_fini(&h->runs[i].payload);
-    for (size_t i = 0; i < WENT_BUCKETS; i++)
-        while (h->went[i]) {
-            struct went *next = h->went[i]->next;
-            free(h->went[i]);
-            h->went[i] = next;
-        }
+    went_fini(&h->went);
     free(h);
 }
 
@@ -500,8 +379,9 @@ int handover_new(struct loop *loop, const struct gateway_config *config,
     h->receive = receive;
     h->done = done;
     h->ctx = ctx;
-    h->started_ns = clock_mono_ns();
-    h->until_ns = h->started_ns + timeout_ms * MS;
+    handover_targets_init(&h->targets, loop, config, receive,
+                          (struct link_events){h, on_link_event, on_down, on_answered, on_freed});
+    h->until_ns = clock_mono_ns() + timeout_ms * MS;
     int err = 0;
     for (int i = 0; err == 0 && i < TELEMETRY_COUNT; i++)
         err = open_run(h, (enum telemetry)i);
@@ -549,8 +429,7 @@ void handover_close(struct handover *handover)
     handover->done = NULL;
     close_readers(handover);
     peers_close(handover->peers);
-    for (size_t i = 0; i < handover->target_count; i++)
-        link_close(handover->targets[i].link);
+    handover_targets_fini(&handover->targets);
     handover->bury_until_ns = clock_mono_ns() + BURY_NS;
     uv_timer_start(&handover->timer, on_bury, 0, BURY_MS);
 }

@@ -15,6 +15,8 @@
       "Compressed bytes committed.", "signal")                                                               \
     X(MALFORMED, "tributary_gateway_malformed_messages_total", STATS_COUNTER, 1,                             \
       "Messages that were not decoded, by cause.", "cause")                                                  \
+    X(AGENT_REFUSED, "tributary_gateway_agent_refused_records_total", STATS_COUNTER, 1,                      \
+      "Records that agents refused themselves and told of.", "signal")                                       \
     X(COMMIT_SECONDS, "tributary_gateway_commit_seconds", STATS_HISTOGRAM, 1e-9,                             \
       "Time from receipt to the commit.", "signal")                                                          \
     X(AGENTS, "tributary_gateway_agents", STATS_GAUGE, 1, "Origins heard of in the last 5 minutes.")         \
@@ -24,6 +26,9 @@
       "Acknowledged batches that the buffer no longer has.", "signal")                                       \
     X(LATE_BATCHES, "tributary_gateway_late_batches_total", STATS_COUNTER, 1,                                \
       "Batches that came after later ones of their agent: another gateway had them.", "signal")              \
+    X(ENRICHED_BYTES, "tributary_gateway_otlp_enriched_bytes_total", STATS_COUNTER, 1,                       \
+      "Raw bytes of OTLP that agents could not add their senders' attributes to, and this gateway could.",   \
+      "signal")                                                                                              \
     /* the own OTLP listeners */                                                                             \
     X(OTLP_REQUESTS, "tributary_gateway_otlp_requests_total", STATS_COUNTER, 1, "OTLP requests by answer.",  \
       "signal", "code")                                                                                      \
@@ -50,6 +55,9 @@
       "accepted - settled - buffered; anything but 0 is a defect.", "signal", "backend")                     \
     X(REPLAYED, "tributary_gateway_replayed_records_total", STATS_COUNTER, 1,                                \
       "Records that replays delivered again; part of no balance.", "signal", "backend")                      \
+    X(DISCARDED, "tributary_gateway_backend_discarded_records", STATS_GAUGE, 1,                              \
+      "Records that the backend says it discarded since its start, of all its senders, by its reason.",      \
+      "signal", "backend", "reason")                                                                         \
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \

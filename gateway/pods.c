@@ -289,7 +289,10 @@ static void get_assignment(void *ctx, const struct assignment_request *request, 
 static uint64_t get_version(void *ctx, const char *origin)
 {
     const struct pods *pods = ctx;
-    return pods->is_known ? find_node(pods, origin)->version : 0;
+    char node[BATCH_MAX_ORIGIN +
+              1]; /* NODE/BOOT of an agent that waits for its turn: the node's all the same */
+    snprintf(node, sizeof node, "%.*s", (int)strcspn(origin, "/"), origin);
+    return pods->is_known ? find_node(pods, node)->version : 0;
 }
 
 struct receive_assignments pods_assignments(struct pods *pods)

@@ -15,6 +15,7 @@
 #include "proto/question.h"
 
 struct receive;
+struct pods;
 
 struct receive_agent { /* for the operator */
     char origin[BATCH_MAX_ORIGIN + 1];
@@ -48,6 +49,12 @@ size_t receive_agents(const struct receive *receive, struct receive_agent *agent
 void receive_on_question(struct receive *receive, enum question_verb verb,
                          int (*tell)(void *ctx, const struct question *question, struct buf *text),
                          void *ctx);
+
+/* receive_find_senders_with: the attributes of senders that agents do not know (enrich.h); pods outlives the
+ * receive's last callback. Without it none are added. */
+void receive_find_senders_with(struct receive *receive,
+                               struct bytes (*find)(const struct pods *pods, const char *host),
+                               const struct pods *pods);
 
 /* receive_drain: from now on batches are answered `busy`; done(ctx) when every append under way was answered.
  */

@@ -108,8 +108,8 @@ static void read_prometheus(struct sender *sender, const char *suffix, struct re
     char error[SENDER_MAX_ERROR] = "its answers are not Prometheus'";
     buf_init(&config, MOST_ANSWER);
     buf_init(&tsdb, MOST_ANSWER);
-    if (sender_get(sender, suffix, "/api/v1/status/config", &config, error) < 0 ||
-        sender_get(sender, suffix, "/api/v1/status/tsdb", &tsdb, error) < 0 ||
+    if (sender_get(sender, suffix, "/api/v1/status/config", SENDER_GET_MS, &config, error) < 0 ||
+        sender_get(sender, suffix, "/api/v1/status/tsdb", SENDER_GET_MS, &tsdb, error) < 0 ||
         replay_window_of_prometheus(buf_bytes(&config), buf_bytes(&tsdb), ret_window) < 0)
         set_unknown(ret_window, error);
     buf_fini(&config);
@@ -122,7 +122,7 @@ static void read_loki(struct sender *sender, const char *suffix, int64_t now_ns,
     struct buf config;
     char error[SENDER_MAX_ERROR] = "its answer is not Loki's";
     buf_init(&config, MOST_ANSWER);
-    if (sender_get(sender, suffix, "/config", &config, error) < 0 ||
+    if (sender_get(sender, suffix, "/config", SENDER_GET_MS, &config, error) < 0 ||
         replay_window_of_loki(buf_bytes(&config), now_ns, ret_window) < 0)
         set_unknown(ret_window, error);
     buf_fini(&config);

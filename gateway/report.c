@@ -44,6 +44,23 @@ static const char *state_of(const struct report *report, const struct fanout_vie
 
 /* ---- lines */
 
+/* Of all the backend's senders since its start: no part of the balance. */
+static int print_discarded(const struct discarded *discarded, struct buf *out)
+{
+    if (!discarded || discarded->count == 0)
+        return 0;
+    int err = buf_append_string(out, "; the backend says it discarded");
+    for (size_t i = 0; err == 0 && i < discarded->count; i++)
+        err = buf_printf(out, "%s %llu %s", i ? "," : "", (unsigned long long)discarded->reasons[i].records,
+                         discarded->reasons[i].reason);
+    return err;
+}
+
+static const struct discarded *discarded_of(const struct report *report, size_t backend)
+{
+    return report->discarded ? report->discarded[backend] : NULL;
+}
+
 int report_ledger(const struct report *report, struct buf *out)
 {
     int err = report->backend_count ? 0 : buf_append_string(out, "no backend is configured\n");
@@ -59,6 +76,8 @@ int report_ledger(const struct report *report, struct buf *out)
             err = buf_printf(out, " buffered %llu", (unsigned long long)l->buffered);
         if (err == 0 && l->replayed)
             err = buf_printf(out, "; replayed %llu", (unsigned long long)l->replayed);
+        if (err == 0)
+            err = print_discarded(discarded_of(report, i), out);
         int64_t left = report_imbalance(l);
         if (err == 0)
             err = left ? buf_printf(out, "; %lld records DO NOT BALANCE\n", (long long)left)
@@ -151,6 +170,15 @@ static int dump(json_t *json, struct buf *out)
     return err;
 }
 
+static json_t *discarded_json(const struct discarded *discarded)
+{
+    json_t *reasons = discarded ? json_object() : json_null();
+    for (size_t i = 0; discarded && i < discarded->count; i++)
+        json_object_set_new(reasons, discarded->reasons[i].reason,
+                            json_integer((json_int_t)discarded->reasons[i].records));
+    return reasons;
+}
+
 static json_t *ledger_json(const struct fanout_view *view)
 {
     const struct buffer_ledger *l = &view->ledger;
@@ -167,8 +195,11 @@ static json_t *ledger_json(const struct fanout_view *view)
 int report_ledger_json(const struct report *report, struct buf *out)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < report->backend_count; i++)
-        json_array_append_new(list, ledger_json(&report->backends[i]));
+    for (size_t i = 0; i < report->backend_count; i++) {
+        json_t *ledger = ledger_json(&report->backends[i]);
+        json_object_set_new(ledger, "discarded_by_backend", discarded_json(discarded_of(report, i)));
+        json_array_append_new(list, ledger);
+    }
     return dump(json_pack("{s:s, s:o}", "gateway", report->name, "ledgers", list), out);
 }
 

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_REPORT_H
 #define GATEWAY_REPORT_H
 
+#include "gateway/discarded.h"
 #include "gateway/fanout.h"
 #include "gateway/rate.h"
 #include "gateway/receive.h"
@@ -15,7 +16,8 @@ struct report { /* all borrowed */
     const struct receive_agent *agents;
     size_t agent_count;
     const struct fanout_view *backends;
-    const struct rate_view *rates; /* of each backend */
+    const struct rate_view *rates;            /* of each backend */
+    const struct discarded *const *discarded; /* of each backend; an entry is NULL: not known */
     size_t backend_count;
     struct buffer_state buffers[TELEMETRY_COUNT];
 };

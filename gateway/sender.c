@@ -343,7 +343,8 @@ static size_t on_page(char *from, size_t size, size_t count, void *ctx)
     return buf_append(ctx, from, size * count) < 0 ? 0 : size * count;
 }
 
-static int get_page(struct exchange *x, const char *url, struct buf *answer, char error[SENDER_MAX_ERROR])
+static int get_page(struct exchange *x, const char *url, int timeout_ms, struct buf *answer,
+                    char error[SENDER_MAX_ERROR])
 {
     long status = 0;
     x->tries = 0;
@@ -353,7 +354,7 @@ static int get_page(struct exchange *x, const char *url, struct buf *answer, cha
     curl_easy_setopt(x->easy, CURLOPT_URL, url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)SENDER_GET_MS);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_page);
     curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, answer);
     CURLcode code = curl_easy_perform(x->easy);
@@ -368,8 +369,8 @@ static int get_page(struct exchange *x, const char *url, struct buf *answer, cha
     return code == CURLE_WRITE_ERROR ? -EMSGSIZE : -EIO;
 }
 
-int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
-               char error[SENDER_MAX_ERROR])
+int sender_get(struct sender *sender, const char *suffix, const char *path, int timeout_ms,
+               struct buf *answer, char error[SENDER_MAX_ERROR])
 {
     size_t len = strlen(sender->url), tail = strlen(suffix);
     char *url = NULL;
@@ -380,7 +381,7 @@ int sender_get(struct sender *sender, const char *suffix, const char *path, stru
     struct exchange *x = exchange_new(sender);
     int err = -ENOMEM;
     if (x && asprintf(&url, "%.*s%s", (int)(len - tail), sender->url, path) >= 0)
-        err = get_page(x, url, answer, error);
+        err = get_page(x, url, timeout_ms, answer, error);
     if (err == -ENOMEM)
         snprintf(error, SENDER_MAX_ERROR, "out of memory");
     if (x)

@@ -61,8 +61,8 @@ void sender_wait(struct sender *sender, int timeout_ms);
  * takes the suffix's place. Appends the page to answer. 0; -EINVAL (the URL ends otherwise), -EIO, -EMSGSIZE,
  * with words in error. */
 enum { SENDER_MAX_ERROR = 256, SENDER_GET_MS = 10000 };
-int sender_get(struct sender *sender, const char *suffix, const char *path, struct buf *answer,
-               char error[SENDER_MAX_ERROR]);
+int sender_get(struct sender *sender, const char *suffix, const char *path, int timeout_ms,
+               struct buf *answer, char error[SENDER_MAX_ERROR]);
 
 /* sender_wake: ends a sender_wait, now or the next one. Any thread. */
 void sender_wake(struct sender *sender);

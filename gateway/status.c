@@ -19,8 +19,10 @@ struct status {
     int64_t behind_ns[REPORT_MAX_BACKENDS]; /* monotonic: when it was logged last; 0: it is not behind */
     char wal_readers[TELEMETRY_COUNT][sizeof((struct buffer_state *)0)->wal_reader]; /* told of; "": nobody */
     struct rate rates[REPORT_MAX_BACKENDS]; /* the backends' order is that of the configuration */
+    bool was_away[REPORT_MAX_BACKENDS];     /* when its rate was observed last */
     struct fanout_view views[REPORT_MAX_BACKENDS];
     struct rate_view rate_views[REPORT_MAX_BACKENDS];
+    const struct discarded *discarded[REPORT_MAX_BACKENDS]; /* borrowed */
     struct receive_agent agents[MOST_AGENTS];
 };
 
@@ -41,6 +43,9 @@ static void observe(struct status *status)
                                    .settled = view->ledger.accepted - view->ledger.buffered,
                                    .committed_bytes = state.committed_bytes,
                                    .lag_bytes = view->ledger.lag_bytes};
+        if (view->away != status->was_away[i]) /* what was before says nothing of what comes */
+            status->rates[i] = (struct rate){0};
+        status->was_away[i] = view->away;
         rate_add(&status->rates[i], point);
     }
 }
@@ -136,11 +141,15 @@ static void fill(struct status *status, struct report *report)
                               .agents = status->agents,
                               .backends = status->views,
                               .rates = status->rate_views,
+                              .discarded = status->discarded,
                               .backend_count = read_views(status)};
     if (parts->receive)
         report->agent_count = receive_agents(parts->receive, status->agents, MOST_AGENTS);
-    for (size_t i = 0; i < report->backend_count; i++)
+    for (size_t i = 0; i < report->backend_count; i++) {
         status->rate_views[i] = rate_get(&status->rates[i]);
+        status->discarded[i] =
+            discard_watch_get(parts->discards, status->views[i].signal, status->views[i].name);
+    }
     for (int s = 0; s < TELEMETRY_COUNT; s++)
         if (parts->buffers[s])
             buffer_get_state(parts->buffers[s], &report->buffers[s]);
@@ -206,7 +215,9 @@ static int tell(void *ctx, const struct question *question, struct buf *text)
 
 struct asked {
     struct http_request *request; /* borrowed; NULL once the peer has gone */
+    struct status *owner;         /* borrowed */
     struct question question;
+    bool is_local_only;
     int status;      /* of our own answer */
     struct buf text; /* likewise */
 };
@@ -277,6 +288,20 @@ static bool is_local_only(const struct http_request *request)
     return http_request_param(request, "local", value, sizeof value) != NULL;
 }
 
+/* Our own answer is made, the others are asked. */
+static void on_refreshed(void *ctx, bool is_closed)
+{
+    struct asked *asked = ctx;
+    if (is_closed) {
+        asked->status = 503;
+        on_answers(asked, NULL, 0);
+        return;
+    }
+    asked->status = tell(asked->owner, &asked->question, &asked->text);
+    if (asked->is_local_only || replicas_ask(asked->owner->replicas, &asked->question, on_answers, asked) < 0)
+        on_answers(asked, NULL, 0);
+}
+
 static void serve(struct status *status, struct http_request *request, enum question_verb verb)
 {
     struct asked *asked = calloc(1, sizeof *asked);
@@ -287,10 +312,13 @@ static void serve(struct status *status, struct http_request *request, enum ques
     asked->request = request;
     asked->question = (struct question){.verb = verb, .is_json = wants_json(request)};
     buf_init(&asked->text, REPORT_MAX_BYTES);
-    asked->status = tell(status, &asked->question, &asked->text);
+    asked->owner = status;
+    asked->is_local_only = is_local_only(request);
     http_request_on_gone(request, on_gone, asked);
-    if (is_local_only(request) || replicas_ask(status->replicas, &asked->question, on_answers, asked) < 0)
-        on_answers(asked, NULL, 0);
+    if (verb == QUESTION_LEDGER)
+        discard_watch_refresh(status->parts->discards, on_refreshed, asked);
+    else
+        on_refreshed(asked, false);
 }
 
 static void serve_status(struct http_request *request, void *ctx)

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/loop.h"
 #include "base/stats.h"
+#include "gateway/discard_watch.h"
 #include "gateway/fanout.h"
 #include "gateway/receive.h"
 
@@ -19,6 +20,7 @@ struct web_parts { /* all borrowed; fanout may change at a reload */
     struct buffer *buffers[TELEMETRY_COUNT];
     struct receive *receive;
     struct fanout *fanout;
+    struct discard_watch *discards; /* NULL: none yet */
     bool draining;
 };
 

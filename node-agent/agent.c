@@ -139,14 +139,20 @@ static int start_sources(struct agent *agent)
     return 0;
 }
 
+static void use_senders(void *ctx, const struct assignment *assignment)
+{
+    struct agent *agent = ctx;
+    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
+        log_warn("the senders of OTLP are not known: too many pods", NULL);
+}
+
 static void use_assignment(void *ctx, const struct assignment *assignment)
 {
     struct agent *agent = ctx;
     scrape_set_targets(agent->scrape, assignment);
     if (agent->logs)
         logs_set_pods(agent->logs, assignment);
-    if (agent->otlp && senders_set(&agent->senders, assignment) < 0)
-        log_warn("the senders of OTLP are not known: too many pods", NULL);
+    use_senders(agent, assignment);
 }
 
 static int start_producers(struct agent *agent, struct buf *errors)
@@ -253,6 +259,7 @@ static int start_waiting(struct agent *agent)
         return err;
     if (agent->otlp)
         otlp_set_ship(agent->otlp, agent->waiting.ship);
+    ship_on_assignment(agent->waiting.ship, use_senders, agent);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 1);
     log_info("waiting for another agent of this node to end", "lock=%s/lock origin=%s",
              agent->config.state_folder, ship_origin(agent->waiting.ship));

@@ -29,6 +29,9 @@ struct collector {
     int (*update)(void *state, struct metric_sink *sink);
     void (*stop)(void *state);
     bool blocks;
+    /* It asks other programs, which may not answer: it runs on a thread of its own, with a deadline
+     * (collector_thread.h). Its state borrows nothing. */
+    bool asks;
     /* What it reads comes and goes with a device or a module, which the kernel announces: having found
      * nothing it need not look again before that (announcements.h). */
     bool announced;

@@ -192,6 +192,23 @@ bool collector_flags_takes_value(const char *flag)
     return kind && *kind == '=' && !parts.value && !parts.off;
 }
 
+int collector_flags_print(struct buf *out)
+{
+    int err = buf_printf(out, "  --[no-]%sdisable-defaults\n", prefix);
+    for (const struct collector *const *c = collectors; *c && err == 0; c++) {
+        err = buf_printf(out, "  --[no-]%s%s%s\n", prefix, (*c)->name,
+                         (*c)->enabled_by_default ? "  (on by default)" : "");
+        for (const char *const *flag = (*c)->flags; flag && *flag && err == 0; flag++) {
+            int len = (int)strcspn(*flag, "=");
+            const char *value = (*flag)[len] == '\0'      ? ""
+                                : (*flag)[len + 1] == '~' ? "=EXPRESSION"
+                                                          : "=VALUE";
+            err = buf_printf(out, "    --%s%s%.*s%s\n", *value ? "" : "[no-]", prefix, len, *flag, value);
+        }
+    }
+    return err;
+}
+
 /* ---- questions ---- */
 
 static bool is_off(const struct parts *parts)

@@ -15,6 +15,9 @@
 int collector_flags_check(const struct conf_strings *names, const struct conf_strings *flags,
                           struct buf *errors);
 
+/* collector_flags_print: all of them, one a line, as a usage text has them. Errors as buf_append. */
+int collector_flags_print(struct buf *out);
+
 /* collector_flags_takes_value: whether the flag, without its dashes, is written with a value. */
 bool collector_flags_takes_value(const char *flag);
 

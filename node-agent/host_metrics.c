@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -37,7 +38,8 @@ struct host_metrics {
     struct stats_cell *seconds;
     struct collector_set members;
     struct series_sink sink; /* its chunk: what waits for the worker */
-    struct worker *worker;   /* owned; NULL when no collector blocks */
+    char source[BATCH_MAX_REFUSAL_TEXT];
+    struct worker *worker; /* owned; NULL when no collector blocks */
     uv_timer_t interval, grace;
     uv_async_t done;
     int open_handles;
@@ -264,6 +266,10 @@ int host_metrics_new(struct loop *loop, const struct agent_config *config, struc
         return err;
     }
     err = sink_init(&hm->sink, config);
+    snprintf(hm->source, sizeof hm->source, "target %s %s", config->host_metrics.job,
+             config->host_metrics.instance);
+    hm->sink.refusals = series_queue_refusals(queue);
+    hm->sink.source = hm->source;
     if (err == 0)
         err = start_collectors(hm);
     if (err < 0) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "node-agent/netlink.h"
 
@@ -16,7 +17,8 @@ enum {
     FRESH_MS = 1000,
     EPOCH_MS = 60000,
     CHANGES_BYTES = 16384,
-    CHANGE_BYTES = 64
+    CHANGE_BYTES = 64,
+    OTHER_NAMES_BYTES = 16384
 };
 
 struct links {
@@ -101,6 +103,36 @@ static unsigned *number_of(struct link *link, int type)
     return NULL;
 }
 
+/* IFLA_PROP_LIST: of it the names that a device has besides its own. What memory does not suffice for is left
+ * out. */
+static char *other_names(struct bytes properties)
+{
+    struct bytes value;
+    struct buf names;
+    int err = 0;
+    buf_init(&names, OTHER_NAMES_BYTES);
+    for (int type; err == 0 && netlink_attribute(&properties, &type, &value);) {
+        size_t len = strnlen((const char *)value.ptr, value.len);
+        if (type != IFLA_ALT_IFNAME || len == 0)
+            continue;
+        err = buf_append(&names, value.ptr, len);
+        if (err == 0)
+            err = buf_append(&names, "", 1);
+    }
+    size_t len = names.len;
+    if (err == 0 && len && buf_append(&names, "", 1) == 0)
+        return (char *)buf_detach(&names, &len);
+    buf_fini(&names);
+    return NULL;
+}
+
+void link_fini(struct link *link)
+{
+    free(link->alias);
+    free(link->other_names);
+    link->alias = link->other_names = NULL;
+}
+
 int link_parse(struct bytes content, struct link *ret_link)
 {
     struct ifinfomsg head;
@@ -126,6 +158,8 @@ int link_parse(struct bytes content, struct link *ret_link)
             put_address(value, link.broadcast);
         else if (type == IFLA_IFALIAS && !link.alias)
             link.alias = strndup((const char *)value.ptr, value.len);
+        else if (type == IFLA_PROP_LIST && !link.other_names)
+            link.other_names = other_names(value);
         else if (type == IFLA_STATS64)
             take_stats(value, &link);
         else if (type == IFLA_STATS && !has64)
@@ -184,7 +218,7 @@ struct links *links_join(unsigned *ret_reader)
 static void clear(struct links *links)
 {
     for (size_t i = 0; i < links->count; i++)
-        free(links->items[i].alias);
+        link_fini(&links->items[i]);
     links->count = 0;
 }
 

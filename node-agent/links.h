@@ -22,12 +22,15 @@ struct link {
     unsigned carrier_changes, carrier_ups, carrier_downs;
     bool has_carrier, has_carrier_counts, has_operstate, has_stats;
     char address[LINK_ADDRESS_BYTES], broadcast[LINK_ADDRESS_BYTES]; /* as "02:fc:00"; "" without */
-    char *alias;                                                     /* owned by the table; NULL without */
+    char *alias;                                                     /* owned; NULL without */
+    char *other_names; /* owned; each with a NUL, an empty one ends; NULL without */
     struct rtnl_link_stats64 stats;
 };
 
-/* link_parse: what follows the header of an RTM_NEWLINK message; alias is allocated. Pure. 0, -EBADMSG. */
+/* link_parse: what follows the header of an RTM_NEWLINK message; the caller ends it with link_fini. 0,
+ * -EBADMSG. */
 int link_parse(struct bytes content, struct link *ret_link);
+void link_fini(struct link *link);
 
 struct links;
 

@@ -3,23 +3,29 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/http_server.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/passed_sockets.h"
 #include "base/program.h"
 #include "node-agent/collector_flags.h"
 #include "node-agent/node_metrics.h"
 
 enum { PAGE_BYTES = 64 * 1024 * 1024, ERRORS_BYTES = 64 * 1024, FAILED = 1, WRONG_USAGE = 2, ROUTES = 4 };
 
+static const char default_address[] = ":9100";
+
 struct command {
     struct agent_config config; /* its flags' array is owned */
     char **joined;              /* owned; flags whose value was an argument of its own */
     size_t joined_count;
     const char *listen, *path, *ignored; /* listen: NULL prints once */
-    bool plain;                          /* without promhttp_* */
-    struct node_metrics *metrics;        /* owned */
+    const char *web_config;
+    bool plain;                   /* without promhttp_* */
+    bool by_systemd;              /* listens on the socket that systemd passes */
+    struct node_metrics *metrics; /* owned */
     struct buf page;
     uint64_t served, failed;
     struct loop loop;
@@ -39,7 +45,7 @@ static const struct {
     {"web.listen-address", offsetof(struct command, listen)},
     {"web.telemetry-path", offsetof(struct command, path)},
     {"web.max-requests", offsetof(struct command, ignored)},
-    {"web.config.file", offsetof(struct command, ignored)},
+    {"web.config.file", offsetof(struct command, web_config)},
     {"log.level", offsetof(struct command, ignored)},
     {"log.format", offsetof(struct command, ignored)},
     {"runtime.gomaxprocs", offsetof(struct command, ignored)},
@@ -77,12 +83,26 @@ static int take_collector(struct command *command, int argc, char **argv, int *a
     return 0;
 }
 
+/* "--NAME" or "--no-NAME". */
+static bool is_switch(const char *argument, const char *name, bool *on)
+{
+    if (strncmp(argument, "--", 2) != 0)
+        return false;
+    bool off = strncmp(argument + 2, "no-", 3) == 0;
+    if (strcmp(argument + (off ? 5 : 2), name) != 0)
+        return false;
+    *on = !off;
+    return true;
+}
+
 static int take_arguments(struct command *command, int argc, char **argv)
 {
     for (int at = 1; at < argc; at++) {
         int taken = take_own(command, argc, argv, &at);
-        if (taken == 0 && strcmp(argv[at], "--web.disable-exporter-metrics") == 0)
-            taken = (command->plain = true);
+        if (taken == 0 && is_switch(argv[at], "web.disable-exporter-metrics", &command->plain))
+            taken = 1;
+        if (taken == 0 && is_switch(argv[at], "web.systemd-socket", &command->by_systemd))
+            taken = 1;
         if (taken == 0 && strncmp(argv[at], "--", 2) == 0)
             taken = take_collector(command, argc, argv, &at) < 0 ? -ENOMEM : 1;
         if (taken <= 0) {
@@ -172,6 +192,11 @@ static void on_stop(void *ctx)
 
 static int serve(struct command *command)
 {
+    if (command->web_config &&
+        *command->web_config) { /* whoever asks for TLS or passwords must not go without */
+        log_error("TLS and passwords are not offered here", "web.config.file=%s", command->web_config);
+        return -EOPNOTSUPP;
+    }
     const struct http_route routes[ROUTES] = {
         {"GET", command->path, serve_metrics}, {"GET", "/", serve_root}, {0}};
     int err = loop_init(&command->loop, (struct loop_callbacks){.on_stop = on_stop, .ctx = command});
@@ -187,6 +212,48 @@ static int serve(struct command *command)
     return err;
 }
 
+/* sd_listen_fds(3): descriptor 3 is the first socket. It is handed on as one that is kept for our address. */
+static int take_systemd_socket(struct command *command)
+{
+    char socket[64];
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    if (!pid || strtol(pid, NULL, 10) != getpid() || !count || strtol(count, NULL, 10) < 1)
+        return -ENOTSOCK;
+    command->listen = default_address;
+    snprintf(socket, sizeof socket, "l3=%s", default_address);
+    setenv("TRIBUTARY_SOCKETS", socket, 1);
+    passed_sockets_adopt();
+    return 0;
+}
+
+static int print_usage(void)
+{
+    struct buf usage;
+    buf_init(&usage, ERRORS_BYTES);
+    int err =
+        buf_append_string(&usage, "node-metrics: prints node_exporter's page of this host once, or serves it "
+                                  "with --web.listen-address\n");
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && err == 0; i++)
+        err = buf_printf(&usage, "  --%s=VALUE\n", flags[i].name);
+    if (err == 0)
+        err =
+            buf_append_string(&usage, "  --[no-]web.disable-exporter-metrics\n  --[no-]web.systemd-socket\n");
+    if (err == 0)
+        err = collector_flags_print(&usage);
+    if (err == 0)
+        fwrite(usage.ptr, 1, usage.len, stdout);
+    buf_fini(&usage);
+    return err < 0 ? FAILED : 0;
+}
+
+static bool is_asked(int argc, char **argv, const char *prefix)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], prefix, strlen(prefix)) == 0)
+            return true;
+    return false;
+}
+
 static int print(struct command *command)
 {
     int err = node_metrics_write(command->metrics, NULL, NULL, &command->page);
@@ -199,12 +266,20 @@ int node_metrics_command(int argc, char **argv)
 {
     struct command command;
     struct buf errors;
+    if (is_asked(argc, argv, "--help"))
+        return print_usage();
+    if (is_asked(argc, argv, "--version")) {
+        puts("tributary-agent " TRIBUTARY_VERSION);
+        return 0;
+    }
     buf_init(&errors, ERRORS_BYTES);
     int err = command_init(&command, argc, argv);
     if (err == 0)
         err = node_metrics_new(&command.config, &errors, &command.metrics);
     program_tell_errors(&errors);
     int status = err < 0 ? WRONG_USAGE : 0;
+    if (err == 0 && command.by_systemd)
+        err = take_systemd_socket(&command);
     if (err == 0)
         err = command.listen ? serve(&command) : print(&command);
     if (err < 0 && status == 0) {

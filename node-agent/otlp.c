@@ -38,8 +38,10 @@ static bool withdraw(void *ctx, enum telemetry signal, const struct batch *batch
 static int attributes(void *ctx, const char *host, struct buf *out)
 {
     const struct otlp *otlp = ctx;
-    struct bytes known = otlp->senders ? senders_find(otlp->senders, host) : (struct bytes){0};
-    return buf_append(out, known.ptr, known.len);
+    if (!otlp->senders) /* not wanted */
+        return 0;
+    struct bytes known = senders_find(otlp->senders, host);
+    return known.len ? buf_append(out, known.ptr, known.len) : 1;
 }
 
 static void on_event(void *ctx, enum http_event event, const char *words)

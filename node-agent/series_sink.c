@@ -2,12 +2,21 @@
 
 #include <errno.h>
 
+#include "node-agent/refused_sample.h"
+
 enum { MAX_LABELS = 16, LABEL_BYTES = 256 * 1024, CACHE_BYTES = 32 * 1024 * 1024 };
 
 static void put_encoded(struct series_sink *to, struct bytes labels, double value)
 {
     if (series_add_encoded(to->chunk, labels, value, to->time_ms) < 0)
         series_chunk_fault(to->chunk, SERIES_TOO_LARGE, 1);
+}
+
+static void refuse(struct series_sink *to, const struct refused_sample *sample)
+{
+    series_chunk_fault(to->chunk, sample->fault, 1);
+    if (to->refusals)
+        refused_sample_tell(to->refusals, sample);
 }
 
 static void put(struct metric_sink *sink, const char *name, enum metric_type type, const char *help,
@@ -26,12 +35,16 @@ static void put(struct metric_sink *sink, const char *name, enum metric_type typ
     buf_clear(&to->labels);
     int err = series_encode_labels(to->context, SERIES_EXPORTED, bytes_of_string(name), own, count,
                                    &to->labels, &fault);
-    if (err < 0)
-        series_chunk_fault(to->chunk, fault, 1);
-    else if (scrape_cache_see(to->cache, buf_bytes(&to->labels), false, 0) == SCRAPE_REPEATED)
-        series_chunk_fault(to->chunk, SERIES_REPEATED_SAMPLE, 1);
-    else
+    bool is_sound = err == 0;
+    if (is_sound && scrape_cache_see(to->cache, buf_bytes(&to->labels), false, 0) == SCRAPE_REPEATED) {
+        is_sound = false;
+        fault = SERIES_REPEATED_SAMPLE;
+    }
+    if (is_sound)
         put_encoded(to, buf_bytes(&to->labels), value);
+    else
+        refuse(to, &(struct refused_sample){fault, to->source, bytes_of_string(name), own, count, value,
+                                            to->time_ms});
 }
 
 int series_sink_init(struct series_sink *sink, const struct series_label *target, size_t target_count,

@@ -18,6 +18,9 @@ struct series_sink {
     struct series_chunk *chunk;     /* owned until it is taken; NULL before a run and when memory is out */
     struct buf labels;              /* owned; of the sample being added */
     int64_t time_ms;
+    struct refusals *refusals; /* set by the owner, borrowed: who is told of samples that cannot be sent;
+                                  NULL: nobody, as on another thread than the loop's */
+    const char *source;        /* likewise: "target JOB INSTANCE" */
 };
 
 /* series_sink_init: labels of the target and external ones as in series_context_new, whose errors it has; on

@@ -72,6 +72,11 @@ void lane_advance(struct lane *lane);
 /* lane_reset: the gateway is gone or another one: what is under way is given up, resume comes first. */
 void lane_reset(struct lane *lane);
 
+/* lane_side_of: the origin that a batch is of. lane_forget_greeting: the gateway is to be greeted from the
+ * start. */
+enum lane_side lane_side_of(const struct lane *lane, const struct batch *batch);
+void lane_forget_greeting(struct lane *lane);
+
 /* lane_ask: asks an idle lane's gateway anew what is delivered; the source hears `resumed`. */
 void lane_ask(struct lane *lane);
 
@@ -87,6 +92,21 @@ bool lane_withdraw(struct lane *lane);
 
 /* lane_tell_refusals: to be called every second: an idle lane tells what the agent refused. */
 void lane_tell_refusals(struct lane *lane);
+
+/* ---- the inside of a lane: ship_lane.c and ship_lane_answers.c */
+
+enum { LANE_UNCLEAR_WAIT_MS = 2000 };
+
+/* lane_enter: the one place that changes the state; timeout_ms 0: it has none. */
+void lane_enter(struct lane *lane, enum ship_state state, int64_t timeout_ms);
+/* lane_back_off: SHIP_BACKOFF for about so long. */
+void lane_back_off(struct lane *lane, int64_t wait_ms);
+void lane_note_trouble(struct lane *lane, const char *what, const char *reason);
+void lane_free_batch(struct lane *lane);
+/* lane_drop_batch: what it carried of refusals is told again later. */
+void lane_drop_batch(struct lane *lane);
+/* lane_is_own: whether it is this agent's boot. */
+bool lane_is_own(const struct lane *lane, struct boot boot);
 
 /* ---- what ship.c does for its lanes */
 

@@ -20,12 +20,16 @@ struct lists {
     Tributary__Source **at;
     Tributary__Refusal *refusals;
     Tributary__Refusal **refusals_at;
+    Tributary__Sender *senders;
+    Tributary__Sender **senders_at;
 };
 
 static void lists_fini(struct lists *lists)
 {
     free(lists->sources);
     free(lists->at);
+    free(lists->senders);
+    free(lists->senders_at);
     free(lists->refusals);
     free(lists->refusals_at);
 }
@@ -44,13 +48,28 @@ static void describe_refusals(struct lists *lists, const struct batch *batch)
     }
 }
 
+static void describe_senders(struct lists *lists, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->sender_count; i++) {
+        Tributary__Sender *sender = lists->senders_at[i] = &lists->senders[i];
+        tributary__sender__init(sender);
+        sender->host = batch->senders[i].host;
+        sender->begin = batch->senders[i].begin;
+        sender->end = batch->senders[i].end;
+    }
+}
+
 static int lists_init(struct lists *lists, const struct batch *batch)
 {
-    size_t count = batch->source_count;
-    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources), calloc(count + 1, sizeof *lists->at),
+    size_t count = batch->source_count, senders = batch->sender_count;
+    *lists = (struct lists){calloc(count + 1, sizeof *lists->sources),
+                            calloc(count + 1, sizeof *lists->at),
                             calloc(batch->refusal_count + 1, sizeof *lists->refusals),
-                            calloc(batch->refusal_count + 1, sizeof *lists->refusals_at)};
-    if (!lists->sources || !lists->at || !lists->refusals || !lists->refusals_at) {
+                            calloc(batch->refusal_count + 1, sizeof *lists->refusals_at),
+                            calloc(senders + 1, sizeof *lists->senders),
+                            calloc(senders + 1, sizeof *lists->senders_at)};
+    if (!lists->sources || !lists->at || !lists->refusals || !lists->refusals_at || !lists->senders ||
+        !lists->senders_at) {
         lists_fini(lists);
         return -ENOMEM;
     }
@@ -62,6 +81,7 @@ static int lists_init(struct lists *lists, const struct batch *batch)
         source->end = batch->sources[i].end;
     }
     describe_refusals(lists, batch);
+    describe_senders(lists, batch);
     return 0;
 }
 
@@ -87,6 +107,8 @@ static void describe(const struct batch *batch, const struct lists *lists, Tribu
     ret->n_owed = batch->owed_count;
     ret->owed = batch->owed;
     ret->handed_over = batch->handed_over;
+    ret->n_senders = batch->sender_count;
+    ret->senders = lists->senders_at;
     ret->n_refused = batch->refusal_count;
     ret->refused = lists->refusals_at;
 }
@@ -176,6 +198,12 @@ static int add_lists(struct batch *batch, const Tributary__Batch *message)
     }
     for (size_t i = 0; err == 0 && i < message->n_refused; i++)
         err = add_refusal(batch, message->refused[i]);
+    for (size_t i = 0; err == 0 && i < message->n_senders; i++) {
+        const Tributary__Sender *sender = message->senders[i];
+        if (!text_is_name(sender->host, BATCH_MAX_HOST) || sender->end > message->raw_bytes)
+            return -EINVAL;
+        err = batch_add_sender(batch, sender->host, sender->begin, sender->end);
+    }
     return err;
 }
 

@@ -141,5 +141,9 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-const struct collector collector_logind = {
-    .name = "logind", .start = start, .update = update, .stop = collector_stop_nothing, .blocks = true};
+const struct collector collector_logind = {.name = "logind",
+                                           .start = start,
+                                           .update = update,
+                                           .stop = collector_stop_nothing,
+                                           .blocks = true,
+                                           .asks = true};

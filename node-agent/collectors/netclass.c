@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "node-agent/collector_flags.h"
+#include "node-agent/collectors/netclass_rtnl.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
 #include "node-agent/links.h"
@@ -79,6 +80,8 @@ struct netclass_state {
     struct pattern_filter ignored;
     struct sysfs_devices *devices; /* owned */
     struct links *links;           /* NULL: sysfs only */
+    bool by_netlink;
+    struct netclass_rtnl *rtnl; /* owned; NULL: sysfs, or netlink of another namespace than the host's */
     unsigned reader;
     const struct link *link; /* of the device being looked at; NULL: sysfs only */
     uint64_t epoch;          /* of the links: what was kept of the devices belongs to it */
@@ -93,6 +96,7 @@ static void stop(void *ctx)
     pattern_filter_fini(&state->ignored);
     sysfs_devices_free(state->devices);
     links_leave(state->links);
+    netclass_rtnl_free(state->rtnl);
     free(state);
 }
 
@@ -106,9 +110,13 @@ static int start(const struct agent_config *config, void **ret_state)
     int err = pattern_filter_init(&state->ignored, config, NULL, "netclass.ignored-devices", "^$");
     snprintf(folder, sizeof folder, "%s/class/net", config->host_metrics.path_sysfs);
     state->devices = sysfs_devices_new(folder, files, KEPT_FILES);
+    state->by_netlink = collector_flag_is_on(config, "netclass.netlink", false);
     if (host_net_is_own(config))
         state->links = links_join(&state->reader);
-    if (err == 0 && !state->devices)
+    if (state->links && state->by_netlink)
+        state->rtnl = netclass_rtnl_new(config->host_metrics.path_sysfs,
+                                        collector_flag_is_on(config, "netclass_rtnl.with-stats", false));
+    if (err == 0 && (!state->devices || (state->links && state->by_netlink && !state->rtnl)))
         err = -ENOMEM;
     if (err < 0)
         stop(state);
@@ -273,10 +281,22 @@ static int list_devices(struct netclass_state *state, uint64_t epoch)
     return sysfs_devices_list(state->devices, &state->count);
 }
 
+static int update_by_netlink(const struct netclass_state *state, struct metric_sink *sink)
+{
+    const struct link *links;
+    size_t count;
+    if (!state->rtnl)
+        return -EOPNOTSUPP;
+    int err = links_read(state->links, state->reader, &links, &count);
+    return err == 0 ? netclass_rtnl_update(state->rtnl, links, count, &state->ignored, sink) : err;
+}
+
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct netclass_state *state = ctx;
     const struct link *links = NULL;
+    if (state->by_netlink)
+        return update_by_netlink(state, sink);
     size_t linked = 0, link_count = 0;
     bool has_links = state->links && links_read(state->links, state->reader, &links, &link_count) == 0;
     int err = list_devices(state, has_links ? links_epoch(state->links) : 0);
@@ -292,7 +312,8 @@ static int update(void *ctx, struct metric_sink *sink)
     return err;
 }
 
-static const char *const flags[] = {"netclass.ignored-devices=~", "netclass.ignore-invalid-speed", NULL};
+static const char *const flags[] = {"netclass.ignored-devices=~", "netclass.ignore-invalid-speed",
+                                    "netclass.netlink", "netclass_rtnl.with-stats", NULL};
 
 const struct collector collector_netclass = {.name = "netclass",
                                              .enabled_by_default = true,

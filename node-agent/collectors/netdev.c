@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "node-agent/collector_flags.h"
+#include "node-agent/collectors/netclass_rtnl.h"
+#include "node-agent/collectors/netdev_addresses.h"
 #include "node-agent/collectors/table.h"
 #include "node-agent/host_net.h"
 #include "node-agent/links.h"
@@ -19,12 +21,15 @@
 enum { FILE_COUNTERS = 16, DEVICE_BYTES = 64, ALIAS_BYTES = 256 };
 
 struct netdev_state {
-    struct links *links; /* NULL: the file */
+    struct links *links; /* NULL: not needed */
+    bool by_file;
     unsigned reader;
     struct procfile *file; /* owned */
     struct pattern_filter devices;
-    bool detailed, with_alias;
-    const char *sysfs; /* borrowed from the config */
+    bool detailed, with_alias, with_addresses;
+    bool is_replaced;        /* in part, by netclass with --collector.netclass_rtnl.with-stats */
+    struct netlink *netlink; /* owned; for the addresses; NULL: none, or not those of the host */
+    const char *sysfs;       /* borrowed from the config */
     struct metric_sink *sink;
 };
 
@@ -33,17 +38,29 @@ struct counter {
     uint64_t value;
 };
 
-static const char *const flags[] = {"netdev.device-include=~", "netdev.device-exclude=~",
-                                    "netdev.netlink",          "netdev.enable-detailed-metrics",
-                                    "netdev.label-ifalias",    NULL};
+static const char *const flags[] = {"netdev.device-include=~",
+                                    "netdev.device-exclude=~",
+                                    "netdev.netlink",
+                                    "netdev.enable-detailed-metrics",
+                                    "netdev.label-ifalias",
+                                    "netdev.address-info",
+                                    NULL};
 
 static void stop(void *ctx)
 {
     struct netdev_state *state = ctx;
     links_leave(state->links);
+    netlink_free(state->netlink);
     procfile_free(state->file);
     pattern_filter_fini(&state->devices);
     free(state);
+}
+
+static bool is_replaced_in_part(const struct agent_config *config)
+{
+    return collector_flags_is_chosen(config, &collector_netclass) &&
+           collector_flag_is_on(config, "netclass.netlink", false) &&
+           collector_flag_is_on(config, "netclass_rtnl.with-stats", false);
 }
 
 static int start(const struct agent_config *config, void **ret_state)
@@ -55,12 +72,19 @@ static int start(const struct agent_config *config, void **ret_state)
         pattern_filter_init(&state->devices, config, "netdev.device-include", "netdev.device-exclude", "");
     state->detailed = collector_flag_is_on(config, "netdev.enable-detailed-metrics", false);
     state->with_alias = collector_flag_is_on(config, "netdev.label-ifalias", false);
+    state->with_addresses = collector_flag_is_on(config, "netdev.address-info", false);
+    state->is_replaced = is_replaced_in_part(config);
     state->sysfs = config->host_metrics.path_sysfs;
     state->file = host_net_file(config, "dev");
     bool by_netlink = collector_flag_is_on(config, "netdev.netlink", true) && host_net_is_own(config);
-    if (by_netlink)
+    bool asks_addresses = state->with_addresses && host_net_is_own(config);
+    if (by_netlink || asks_addresses)
         state->links = links_join(&state->reader);
-    if (err == 0 && (!state->file || (by_netlink && !state->links)))
+    if (asks_addresses)
+        state->netlink = netlink_new(NETLINK_ROUTE);
+    state->by_file = !by_netlink;
+    if (err == 0 && (!state->file || ((by_netlink || asks_addresses) && !state->links) ||
+                     (asks_addresses && !state->netlink)))
         err = -ENOMEM;
     if (err < 0)
         stop(state);
@@ -81,6 +105,8 @@ static void emit_counters(const struct netdev_state *state, const char *device,
         alias[0] = '\0';
     for (int i = 0; i < count; i++) {
         char name[64], help[96];
+        if (state->is_replaced && netclass_rtnl_has_counter(counters[i].key))
+            continue;
         stpcpy(stpcpy(stpcpy(name, "node_network_"), counters[i].key), "_total");
         stpcpy(stpcpy(stpcpy(help, "Network device statistic "), counters[i].key), ".");
         state->sink->sample(state->sink, name, METRIC_COUNTER, help, labels, (double)counters[i].value);
@@ -165,7 +191,7 @@ static int on_message(void *ctx, const struct nlmsghdr *head, struct bytes conte
     if (head->nlmsg_type != RTM_NEWLINK || link_parse(content, &link) < 0)
         return 0;
     emit_link(ctx, &link);
-    free(link.alias);
+    link_fini(&link);
     return 0;
 }
 
@@ -228,11 +254,23 @@ static int read_file(const struct netdev_state *state)
     return err;
 }
 
+/* What the own network namespace has is not shown for another one's. */
+static int read_addresses(const struct netdev_state *state)
+{
+    const struct link *items;
+    size_t count = 0;
+    if (!state->netlink)
+        return -EOPNOTSUPP;
+    int err = links_read(state->links, state->reader, &items, &count);
+    return err == 0 ? netdev_addresses_emit(state->netlink, items, count, &state->devices, state->sink) : err;
+}
+
 static int update(void *ctx, struct metric_sink *sink)
 {
     struct netdev_state *state = ctx;
     state->sink = sink;
-    return state->links ? read_links(state) : read_file(state);
+    int err = state->by_file ? read_file(state) : read_links(state);
+    return err == 0 && state->with_addresses ? read_addresses(state) : err;
 }
 
 const struct collector collector_netdev = {.name = "netdev",

@@ -254,5 +254,10 @@ static const char *const flags[] = {
     "ntp.server=", "ntp.server-port=",  "ntp.protocol-version=",       "ntp.server-is-local",
     "ntp.ip-ttl=", "ntp.max-distance=", "ntp.local-offset-tolerance=", NULL};
 
-const struct collector collector_ntp = {
-    .name = "ntp", .start = start, .update = update, .stop = stop, .blocks = true, .flags = flags};
+const struct collector collector_ntp = {.name = "ntp",
+                                        .start = start,
+                                        .update = update,
+                                        .stop = stop,
+                                        .blocks = true,
+                                        .asks = true,
+                                        .flags = flags};

@@ -350,5 +350,10 @@ static const char *const flags[] = {"systemd.unit-include=~",
                                     "systemd.enable-start-time-metrics",
                                     NULL};
 
-const struct collector collector_systemd = {
-    .name = "systemd", .start = start, .update = update, .stop = stop, .blocks = true, .flags = flags};
+const struct collector collector_systemd = {.name = "systemd",
+                                            .start = start,
+                                            .update = update,
+                                            .stop = stop,
+                                            .blocks = true,
+                                            .asks = true,
+                                            .flags = flags};

@@ -76,6 +76,12 @@ const struct collector *const collectors[] = {
     &collector_xfs,
     &collector_zfs,
     &collector_zoneinfo,
+    /* not offered */
+    &collector_drm,
+    &collector_nvmesubsystem,
+    &collector_perf,
+    &collector_runit,
+    &collector_supervisord,
     NULL,
 };
 

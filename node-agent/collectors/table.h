@@ -18,6 +18,7 @@ extern const struct collector collector_arp, collector_bcache, collector_bcachef
     collector_softnet, collector_stat, collector_swap, collector_sysctl, collector_systemd,
     collector_tapestats, collector_tcpstat, collector_textfile, collector_thermal_zone, collector_time,
     collector_timex, collector_udp_queues, collector_uname, collector_vmstat, collector_watchdog,
-    collector_wifi, collector_xfrm, collector_xfs, collector_zfs, collector_zoneinfo;
+    collector_wifi, collector_xfrm, collector_xfs, collector_zfs, collector_zoneinfo, collector_drm,
+    collector_nvmesubsystem, collector_perf, collector_runit, collector_supervisord;
 
 #endif

@@ -236,7 +236,7 @@ static void test_each_kind_of_page_costs_what_is_on_it_and_below(void **state)
                     : !strcmp(kind, "overflow")    ? 2
                     : !strcmp(kind, "pointer map") ? 3
                                                    : 4;
-        if (seen[which]++ > 40) /* there are many leaves and overflow pages: the first are enough */
+        if (seen[which]++ > 20) /* there are many leaves and overflow pages: the first are enough */
             continue;
         snprintf(what, sizeof what, "page %zu, %s of %s", page + 1, kind, sqlite3_column_text(row, 2));
         memcpy(damaged, image->bytes, image->len);
@@ -264,7 +264,7 @@ static void test_random_places_cost_what_is_on_them_and_below(void **state)
 {
     struct image *image = *state;
     const char *asked = getenv("TRIBUTARY_DAMAGED_PLACES"); /* more of them by hand */
-    int places = asked ? atoi(asked) : 150;
+    int places = asked ? atoi(asked) : 60;
     unsigned seed = asked ? (unsigned)clock_wall_ns() : 7;
     struct tally tally = {0};
     uint8_t *damaged = malloc(image->len);

@@ -142,7 +142,6 @@ static void append_raw(struct world *w, enum batch_format format, struct bytes r
     buf_init(&block, 64 << 20);
     assert_int_equal(snap_compress(raw, &block), 0);
     struct batch *batch = fixture_batch("node", 1, ++w->seq, 0);
-    batch->payload_release(batch->payload_owner);
     uint8_t *bytes = buf_detach(&block, &len);
     batch_take_payload(batch, bytes, len);
     batch->format = format;
@@ -292,7 +291,7 @@ static void test_tap_names_rows_that_it_cannot_show(void **state)
     struct world w;
     setup(&w);
     append_lines(&w, "{pod=\"a\"}", 0, 1);
-    append_raw(&w, FORMAT_OTLP_LOGS, bytes_of_string("whatever"));
+    append_raw(&w, FORMAT_REMOTE_WRITE_2, bytes_of_string("whatever"));
     append_raw(&w, FORMAT_LOKI_PUSH, bytes_of_string("\x0a\x7f"));
     struct batch *batch = fixture_batch("node", 1, ++w.seq, 100); /* no snappy block */
     assert_int_equal(fixture_append_batch(&w.f, batch).outcome, BUFFER_COMMITTED);

@@ -40,6 +40,10 @@ static struct batch *some_batch(void)
     assert_int_equal(batch_add_source(b, "ns_pod/0.log:12", 10, 20), 0);
     assert_int_equal(batch_add_source(b, "ns_pod/1.log:13", 0, 0), 0);
     assert_int_equal(batch_add_owed(b, "loki"), 0);
+    assert_int_equal(batch_add_sender(b, "10.0.0.7", 0, 1), 0);
+    assert_int_equal(batch_add_sender(b, "10.0.0.7", 1, 2), 0);
+    assert_int_equal(batch_add_sender(b, "fd00::7", 2, 4), 0);
+    assert_int_equal(batch_add_sender(b, "10.0.0.8", 3, 4), -EINVAL);
     return b;
 }
 
@@ -61,6 +65,10 @@ static void test_batch_comes_back_whole_and_its_payload_is_not_copied(void **sta
     assert_true(out->sources[0].begin == 10 && out->sources[0].end == 20);
     assert_int_equal(out->owed_count, 1);
     assert_string_equal(out->owed[0], "loki");
+    assert_int_equal(out->sender_count, 2);
+    assert_string_equal(out->senders[0].host, "10.0.0.7");
+    assert_true(out->senders[0].begin == 0 && out->senders[0].end == 2);
+    assert_string_equal(out->senders[1].host, "fd00::7");
     assert_true(bytes_equal(out->payload, in->payload));
     assert_ptr_equal(out->payload.ptr, frame.ptr + frame.len - 5);
     batch_free(out);
@@ -160,6 +168,16 @@ static void nothing(struct batch *b)
     (void)b;
 }
 
+static void sender_ends_behind_the_payload(struct batch *b)
+{
+    b->senders[1].end = 5;
+}
+
+static void senders_overlap(struct batch *b)
+{
+    b->senders[1].begin = 1;
+}
+
 static void test_values_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -171,6 +189,8 @@ static void test_values_out_of_range_are_refused(void **state)
     assert_int_equal(decode_changed(origin_with_a_line_end), -EINVAL);
     assert_int_equal(decode_changed(origin_cut_inside_a_character), -EINVAL);
     assert_int_equal(decode_changed(source_ends_before_it_begins), -EINVAL);
+    assert_int_equal(decode_changed(sender_ends_behind_the_payload), -EINVAL);
+    assert_int_equal(decode_changed(senders_overlap), -EINVAL);
 }
 
 /* A frame whose message is count times the same field. */
@@ -192,6 +212,7 @@ static void test_a_message_of_empty_elements_is_not_unpacked(void **state)
 {
     (void)state;
     assert_int_equal(decode_repeated("\x6a\x00", 2, 1 << 20), -EBADMSG);     /* sources */
+    assert_int_equal(decode_repeated("\x9a\x01\x00", 3, 1 << 20), -EBADMSG); /* senders */
     assert_int_equal(decode_repeated("\xb0\x06\x01", 3, 1 << 20), -EBADMSG); /* a field not known */
     assert_int_equal(decode_repeated("\x6a\x00", 2, 6 << 20), -E2BIG);
 }
