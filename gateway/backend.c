@@ -101,6 +101,27 @@ static bool settle_answered(struct backend *b)
 
 /* ---- which request is next */
 
+/* A request that was made before its rows became a backlog goes at the backlog's pace all the same. How much
+ * it is, once; 0: it is none, or it was charged. */
+static uint64_t backlog_bytes(const struct backend *b, const struct lane *lane)
+{
+    uint64_t bytes = 0;
+    if (lane->is_paced || !slots_is_backlog(&b->slots, &lane->rows[0]))
+        return 0;
+    for (size_t i = 0; i < lane->row_count; i++)
+        bytes += lane->rows[i].raw_bytes;
+    return bytes;
+}
+
+static bool is_held_back(struct backend *b, struct lane *lane, int64_t now_ns)
+{
+    uint64_t bytes = backlog_bytes(b, lane);
+    int64_t wait_ns = bytes ? pace_wait(&b->backlog_pace, 0, bytes, now_ns) : 0;
+    if (wait_ns > 0)
+        lane->due_ns = now_ns + wait_ns;
+    return wait_ns > 0;
+}
+
 /* The request that waits longest of those whose time has come. */
 static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
 {
@@ -109,8 +130,13 @@ static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
         struct lane *lane = b->lanes[i];
         if (lane->state != LANE_READY || lane->due_ns > now_ns || (lane->is_slow && !slow_too))
             continue;
-        if (!due || lane->due_ns < due->due_ns)
+        if ((!due || lane->due_ns < due->due_ns) && !is_held_back(b, lane, now_ns))
             due = lane;
+    }
+    uint64_t bytes = due ? backlog_bytes(b, due) : 0;
+    if (bytes) {
+        (void)pace_charge(&b->backlog_pace, 0, bytes, now_ns);
+        due->is_paced = true;
     }
     return due;
 }
@@ -150,6 +176,7 @@ static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_
         slots_release(&b->slots, held);
         return NULL;
     }
+    lane->is_paced = slots_is_backlog(&b->slots, &lane->rows[0]);
     b->lanes[b->lane_count++] = lane;
     return lane;
 }
