@@ -15,6 +15,7 @@
 
 enum { MS = 1000000, MOST_WAIT_MS = 1000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
 enum { VIEW_DEAR_MS = 5, VIEW_KEPT = 200 };
+enum { LINGER_MS = 20, LARGE_BYTES = 256 * 1024 };
 
 struct backend {
     const struct gateway_backend_config *config; /* borrowed */
@@ -30,6 +31,7 @@ struct backend {
     bool fast_is_next;         /* with one lane, slow and new requests take turns */
     int64_t busy_ns;           /* when there was a request last; 0: and its memory was given back since */
     int64_t look_ns;           /* after a read error: not before */
+    _Atomic int64_t linger_ns; /* after a small request: the next new one not before, so that it is larger */
     int64_t seen_delivered_ns; /* when a request had got through last, as revive() saw it */
     pthread_t thread;
     bool has_thread;
@@ -151,11 +153,27 @@ static void tell_read_error(struct backend *b, int err)
                   telemetry_name(b->host.signal), b->config->name, -err, held_back);
 }
 
+/* Many small rows that come one by one cost less in a request together. Rows that have waited do not wait
+ * again, so that this holds back nothing where requests cannot be joined. */
+static void linger(struct backend *b, const struct buffer_row *rows, size_t count, int64_t now_ns)
+{
+    int64_t fresh_ns = clock_wall_ns() - (int64_t)LINGER_MS * MS;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += rows[i].payload_bytes;
+        if (bytes > LARGE_BYTES || rows[i].committed_at_ns < fresh_ns)
+            return;
+    }
+    atomic_store(&b->linger_ns, now_ns + (int64_t)LINGER_MS * MS);
+}
+
 static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_ns)
 {
     struct buffer_row *rows;
     struct lane *lane;
     size_t count;
+    if (now_ns < atomic_load(&b->linger_ns))
+        return NULL;
     if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns) {
         b->slots.paced_until_ns = 0; /* a request that ends, or the thread's own tick, comes here again */
         return NULL;
@@ -177,6 +195,7 @@ static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_
         return NULL;
     }
     lane->is_paced = slots_is_backlog(&b->slots, &lane->rows[0]);
+    linger(b, lane->rows, lane->row_count, now_ns);
     b->lanes[b->lane_count++] = lane;
     return lane;
 }
@@ -251,8 +270,9 @@ static int choose_timeout_ms(struct backend *b)
         if (b->lanes[i]->state == LANE_READY && (may_slow || !b->lanes[i]->is_slow))
             until = earlier(until, b->lanes[i]->due_ns);
     }
+    int64_t linger_ns = atomic_load(&b->linger_ns);
     if (has_free_lane)
-        until = earlier(until, b->slots.paced_until_ns);
+        until = earlier(until, linger_ns > now_ns ? linger_ns : b->slots.paced_until_ns);
     return until <= now_ns ? 0 : (int)((until - now_ns + MS - 1) / MS);
 }
 
@@ -327,10 +347,12 @@ static void *run(void *ctx)
     }
 }
 
+/* Rows were committed. While the thread lingers it looks for them by itself. */
 static void wake(void *ctx)
 {
     struct backend *b = ctx;
-    sender_wake(b->host.sender);
+    if (clock_mono_ns() >= atomic_load(&b->linger_ns))
+        sender_wake(b->host.sender);
 }
 
 /* ---- what was under way when the program ended */
