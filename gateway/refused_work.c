@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/backend.h"
+#include "gateway/backend_kind.h"
 #include "gateway/job.h"
 #include "gateway/record_print.h"
 #include "gateway/record_source.h"
