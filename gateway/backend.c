@@ -15,6 +15,7 @@
 
 enum { MS = 1000000, MOST_WAIT_MS = 1000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
 enum { VIEW_DEAR_MS = 5, VIEW_KEPT = 200 };
+enum { LINGER_MS = 20, LARGE_BYTES = 256 * 1024 };
 
 struct backend {
     const struct gateway_backend_config *config; /* borrowed */
@@ -30,6 +31,7 @@ struct backend {
     bool fast_is_next;         /* with one lane, slow and new requests take turns */
     int64_t busy_ns;           /* when there was a request last; 0: and its memory was given back since */
     int64_t look_ns;           /* after a read error: not before */
+    _Atomic int64_t linger_ns; /* after a small request: the next new one not before, so that it is larger */
     int64_t seen_delivered_ns; /* when a request had got through last, as revive() saw it */
     pthread_t thread;
     bool has_thread;
@@ -101,6 +103,27 @@ static bool settle_answered(struct backend *b)
 
 /* ---- which request is next */
 
+/* A request that was made before its rows became a backlog goes at the backlog's pace all the same. How much
+ * it is, once; 0: it is none, or it was charged. */
+static uint64_t backlog_bytes(const struct backend *b, const struct lane *lane)
+{
+    uint64_t bytes = 0;
+    if (lane->is_paced || !slots_is_backlog(&b->slots, &lane->rows[0]))
+        return 0;
+    for (size_t i = 0; i < lane->row_count; i++)
+        bytes += lane->rows[i].raw_bytes;
+    return bytes;
+}
+
+static bool is_held_back(struct backend *b, struct lane *lane, int64_t now_ns)
+{
+    uint64_t bytes = backlog_bytes(b, lane);
+    int64_t wait_ns = bytes ? pace_wait(&b->backlog_pace, 0, bytes, now_ns) : 0;
+    if (wait_ns > 0)
+        lane->due_ns = now_ns + wait_ns;
+    return wait_ns > 0;
+}
+
 /* The request that waits longest of those whose time has come. */
 static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
 {
@@ -109,8 +132,13 @@ static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
         struct lane *lane = b->lanes[i];
         if (lane->state != LANE_READY || lane->due_ns > now_ns || (lane->is_slow && !slow_too))
             continue;
-        if (!due || lane->due_ns < due->due_ns)
+        if ((!due || lane->due_ns < due->due_ns) && !is_held_back(b, lane, now_ns))
             due = lane;
+    }
+    uint64_t bytes = due ? backlog_bytes(b, due) : 0;
+    if (bytes) {
+        (void)pace_charge(&b->backlog_pace, 0, bytes, now_ns);
+        due->is_paced = true;
     }
     return due;
 }
@@ -125,11 +153,27 @@ static void tell_read_error(struct backend *b, int err)
                   telemetry_name(b->host.signal), b->config->name, -err, held_back);
 }
 
+/* Many small rows that come one by one cost less in a request together. Rows that have waited do not wait
+ * again, so that this holds back nothing where requests cannot be joined. */
+static void linger(struct backend *b, const struct buffer_row *rows, size_t count, int64_t now_ns)
+{
+    int64_t fresh_ns = clock_wall_ns() - (int64_t)LINGER_MS * MS;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += rows[i].payload_bytes;
+        if (bytes > LARGE_BYTES || rows[i].committed_at_ns < fresh_ns)
+            return;
+    }
+    atomic_store(&b->linger_ns, now_ns + (int64_t)LINGER_MS * MS);
+}
+
 static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_ns)
 {
     struct buffer_row *rows;
     struct lane *lane;
     size_t count;
+    if (now_ns < atomic_load(&b->linger_ns))
+        return NULL;
     if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns) {
         b->slots.paced_until_ns = 0; /* a request that ends, or the thread's own tick, comes here again */
         return NULL;
@@ -150,6 +194,8 @@ static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_
         slots_release(&b->slots, held);
         return NULL;
     }
+    lane->is_paced = slots_is_backlog(&b->slots, &lane->rows[0]);
+    linger(b, lane->rows, lane->row_count, now_ns);
     b->lanes[b->lane_count++] = lane;
     return lane;
 }
@@ -224,8 +270,9 @@ static int choose_timeout_ms(struct backend *b)
         if (b->lanes[i]->state == LANE_READY && (may_slow || !b->lanes[i]->is_slow))
             until = earlier(until, b->lanes[i]->due_ns);
     }
+    int64_t linger_ns = atomic_load(&b->linger_ns);
     if (has_free_lane)
-        until = earlier(until, b->slots.paced_until_ns);
+        until = earlier(until, linger_ns > now_ns ? linger_ns : b->slots.paced_until_ns);
     return until <= now_ns ? 0 : (int)((until - now_ns + MS - 1) / MS);
 }
 
@@ -300,10 +347,12 @@ static void *run(void *ctx)
     }
 }
 
+/* Rows were committed. While the thread lingers it looks for them by itself. */
 static void wake(void *ctx)
 {
     struct backend *b = ctx;
-    sender_wake(b->host.sender);
+    if (clock_mono_ns() >= atomic_load(&b->linger_ns))
+        sender_wake(b->host.sender);
 }
 
 /* ---- what was under way when the program ended */

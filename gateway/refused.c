@@ -118,7 +118,7 @@ static void show(struct work *work, const struct buffer_refusal *refusal, struct
 {
     struct showing showing = {work->is_json, out};
     if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) < 0 ||
-        (records_each(refusal->format, buf_bytes(&work->raw), show_record, &showing) < 0 && !work->is_json))
+        (records_show(refusal->format, buf_bytes(&work->raw), show_record, &showing) < 0 && !work->is_json))
         buf_append_string(out, "  (cannot be shown)\n");
 }
 

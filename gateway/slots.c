@@ -79,8 +79,7 @@ static uint64_t stream_bytes(const struct buffer_row *row)
                                                                          : row->largest_stream_bytes;
 }
 
-/* Whether the row belongs to a backlog that is to go out slowly. */
-static bool has_waited(const struct slots *slots, const struct buffer_row *row)
+bool slots_is_backlog(const struct slots *slots, const struct buffer_row *row)
 {
     return slots->backlog_pace && slots->backlog_pace->rate > 0 &&
            clock_wall_ns() - row->committed_at_ns > (int64_t)SLOTS_BACKLOG_MS * 1000000;
@@ -89,7 +88,8 @@ static bool has_waited(const struct slots *slots, const struct buffer_row *row)
 static int64_t wait_of(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
     int64_t wait = slots->pace ? pace_wait(slots->pace, origin, stream_bytes(row), now_ns) : 0;
-    int64_t backlog = has_waited(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
+    int64_t backlog =
+        slots_is_backlog(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
     return backlog > wait ? backlog : wait;
 }
 
@@ -138,7 +138,7 @@ static int add_row(struct slots *slots, struct picking *p, int number, int64_t n
     p->used |= UINT64_C(1) << number;
     if (slots->pace)
         (void)pace_charge(slots->pace, pace_origin(slot->head.origin), stream_bytes(&slot->head), now_ns);
-    if (has_waited(slots, &slot->head))
+    if (slots_is_backlog(slots, &slot->head))
         (void)pace_charge(slots->backlog_pace, 0, slot->head.raw_bytes, now_ns);
     pass_head(slot);
     return 0;

@@ -8,7 +8,7 @@
 #include "node-agent/podpath.h"
 #include "node-agent/push.h"
 
-enum { SOURCE_BYTES = BATCH_MAX_REFUSAL_TEXT + 1 };
+enum { SOURCE_BYTES = 4096 /* cut when it is told */ };
 
 /* The pod by its folder's name, the file as it can be opened, and where in it. */
 static void name_source(const struct refused_line *line, char source[SOURCE_BYTES])

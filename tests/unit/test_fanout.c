@@ -1,4 +1,5 @@
 /* Fan-out against the real buffer and backends that answer as the real ones do. */
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -835,6 +836,41 @@ static void test_fanout_repeats_logs_without_a_note_and_counts_it(void **state)
     world_free(w);
 }
 
+/* What Loki took is posted on after while its cursor waits for the disk; the cursors still move in order, and
+ * a commit that fails is tried again without a record being counted or sent twice. */
+static void test_fanout_goes_on_while_a_delivered_request_waits_for_its_commit(void **state)
+{
+    (void)state;
+    enum { ROWS = 5 };
+    struct world *w = world_new(TELEMETRY_LOGS, answer_loki);
+    struct buffer_state s;
+    char path[128];
+    sqlite3 *db;
+    w->backend.tenant = "team";
+    w->backend.max_request_bytes = 1; /* a row a request */
+    for (int i = 0; i < ROWS; i++)
+        append(w, lines(w, "node-a", 1000 + i, 10));
+    commit_all(w, ROWS);
+    snprintf(path, sizeof path, "%s/logs.db", w->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    start_fanout(w);
+    int64_t deadline = clock_mono_ns() + (int64_t)WAIT_S * 1000000000;
+    do {
+        assert_true(clock_mono_ns() < deadline);
+        pause_briefly();
+        buffer_get_state(w->buffers[TELEMETRY_LOGS], &s);
+    } while (s.last_error == 0);
+    assert_int_equal(w->model.count, 2); /* the next one, and no further */
+    assert_int_equal(ledger_of(w).by_cause[BUFFER_DELIVERED], 0);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    struct buffer_ledger ledger = settle_all(w);
+    assert_int_equal(ledger.by_cause[BUFFER_DELIVERED], ROWS);
+    assert_int_equal(w->model.count, ROWS);
+    world_free(w);
+}
+
 static void test_fanout_refuses_a_format_that_the_backend_does_not_take(void **state)
 {
     (void)state;
@@ -875,6 +911,7 @@ int main(void)
         cmocka_unit_test(test_fanout_drops_only_the_row_that_is_damaged),
         cmocka_unit_test(test_fanout_paces_a_noisy_origin_and_not_the_others),
         cmocka_unit_test(test_fanout_repeats_logs_without_a_note_and_counts_it),
+        cmocka_unit_test(test_fanout_goes_on_while_a_delivered_request_waits_for_its_commit),
         cmocka_unit_test(test_fanout_refuses_a_format_that_the_backend_does_not_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
