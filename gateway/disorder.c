@@ -35,7 +35,7 @@ static void compare(struct sought *sought, size_t count, const struct split_samp
 {
     for (size_t i = find_series(sought, count, earlier->series);
          i < count && sought[i].sample.series == earlier->series; i++)
-        *sought[i].is_own |= earlier->time_ms > sought[i].sample.time_ms;
+        *sought[i].is_own |= earlier->time_ms >= sought[i].sample.time_ms;
 }
 
 /* 0, also for a row that is gone or cannot be read: it tells nothing. */

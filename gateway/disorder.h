@@ -3,7 +3,8 @@
  *
  * A row's times may lie behind those of its origin's earlier rows without any disorder: one target is slower
  * than another, or a page carries times of its own. What decides is the series: a sample is in disorder of
- * its origin's making when an earlier row of the origin, kept here, holds a later sample of the same series.
+ * its origin's making when an earlier row of the origin, kept here, holds the same series at its time or
+ * later.
  *
  * Looks back over at most DISORDER_ROWS rows of the slot, and unpacks at most DISORDER_BYTES of those that
  * reach past the row's times, the newest first. One thread.
