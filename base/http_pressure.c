@@ -3,7 +3,7 @@
 #include "base/http2.h"
 #include "base/http2_session.h"
 
-enum { LOOK_MS = 20, SHARE = 4 }; /* short: less than that part of the room is left */
+enum { LOOK_MS = 2, SHARE = 4 }; /* short: less than that part of the room is left */
 
 static int64_t now_ms(const struct http_server *s)
 {
