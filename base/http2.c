@@ -213,7 +213,7 @@ static int on_begin(nghttp2_session *frames, const nghttp2_frame *frame, void *c
     struct http_request *c = ctx;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    if (!pressure_on_heads(c->server))
+    if (!pressure_on_heads(c->server) && c->http2->stream_count > 0)
         return nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
     struct http_request *s = open_stream(c, frame->hd.stream_id);

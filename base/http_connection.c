@@ -290,23 +290,13 @@ static void recognise(struct http_request *c, struct bytes rest)
     free(first);
 }
 
-/* A head begins, if there is room for it. */
-static bool begin_request(struct http_request *c)
-{
-    connection_set_state(c, CONNECTION_HEAD);
-    if (pressure_on_heads(c->server))
-        return true;
-    c->keeps_alive = false;
-    c->is_unread = true;
-    answer_refusal(c, 503, answer_refusal_headers(503), "no room for a request now\n");
-    return false;
-}
-
 static void take_bytes(struct http_request *c, struct bytes rest)
 {
     while (rest.len && is_taking_requests(c)) {
-        if (c->state == CONNECTION_IDLE && !begin_request(c))
-            break;
+        if (c->state == CONNECTION_IDLE) {
+            connection_set_state(c, CONNECTION_HEAD);
+            pressure_on_heads(c->server); /* one head a connection has room in any case */
+        }
         step(c, &rest);
     }
     if (rest.len && !c->is_unread && c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSED)

@@ -3,7 +3,7 @@
 #include "base/http2.h"
 #include "base/http2_session.h"
 
-enum { LOOK_MS = 20, SHARE = 4 }; /* short: less than that part of the room is left */
+enum { LOOK_MS = 2, SHARE = 4 }; /* short: less than that part of the room is left */
 
 static int64_t now_ms(const struct http_server *s)
 {
@@ -195,8 +195,11 @@ bool pressure_on_heads(struct http_server *server)
 {
     while (server->heads_bytes > HTTP_HEADS_BYTES - HTTP_HEADS_BYTES / SHARE && may_look(server)) {
         struct http_request *heaviest = find_heaviest(server, NULL, WEIGHT_HEADS, HTTP_PAUSED_MS);
+        struct http_request *greedy = heaviest ? NULL : find_heaviest(server, NULL, WEIGHT_HEADS, 1);
         if (heaviest)
             end_stalled(heaviest, NULL, HTTP_PAUSED_MS);
+        else if (greedy && weigh(greedy, NULL, WEIGHT_HEADS, 1) >= HTTP_SMALL_BYTES)
+            end_stalled(greedy, NULL, 1); /* one connection with so many requests under way */
         else
             server->pressed_ms = now_ms(server);
     }

@@ -28,8 +28,8 @@ bool pressure_on_connections(struct http_server *server);
  * large one may not, or large ones would end each other for ever. */
 size_t pressure_on_bodies(struct http_request *c);
 
-/* pressure_on_heads: false when a head or a stream that begins now has no room, and nothing could give way.
- */
+/* pressure_on_heads: a head or a stream begins. When there is no room, stalled requests are ended; false:
+ * nothing could give way. A connection's only request is taken all the same: connections are bounded. */
 bool pressure_on_heads(struct http_server *server);
 
 #endif
