@@ -51,7 +51,7 @@ struct picking {
     size_t count, room;
     uint64_t raw_bytes, open, used; /* bit sets: slots that may still give rows; those that gave */
     size_t most_slots, used_count;
-    bool is_alone, is_full;
+    bool is_alone, is_bulk, is_full;
 };
 
 /* The open slot whose head has the smallest row id; -ENOENT when none has one. */
@@ -109,9 +109,12 @@ static bool may_join(struct slots *slots, struct picking *p, int number, int64_t
     uint64_t origin = pace_origin(row->origin);
     bool is_alone = isolation_has(slots->isolation, origin, now_ns);
     bool is_new_slot = !(p->used >> number & 1);
-    if (p->count == 0)
+    bool is_bulk = batch_is_bulk(row->origin); /* a full request is answered later, and more often with 429 */
+    if (p->count == 0) {
         p->is_alone = is_alone;
-    else if (is_alone != p->is_alone || (is_alone && strcmp(row->origin, p->rows[0].origin) != 0))
+        p->is_bulk = is_bulk;
+    } else if (is_bulk != p->is_bulk || is_alone != p->is_alone ||
+               (is_alone && strcmp(row->origin, p->rows[0].origin) != 0))
         return false;
     if (is_new_slot && p->used_count == p->most_slots)
         return false;

@@ -24,7 +24,9 @@ static void name_source(const struct refused_line *line, char source[SOURCE_BYTE
                  (int)strcspn(container + 1, "/"), container + 1);
     if (line->offset != TAIL_NONE)
         snprintf(offset, sizeof offset, " offset %" PRIu64, line->offset);
-    snprintf(source, SOURCE_BYTES, "%sfile %s/%s%s", pod, log->folder, line->file->name, offset);
+    if (snprintf(source, SOURCE_BYTES, "%sfile %s/%s%s", pod, log->folder, line->file->name, offset) >=
+        SOURCE_BYTES)
+        memcpy(source + SOURCE_BYTES - 4, "...", 4); /* cut */
 }
 
 static int write_push(const struct refused_line *line, struct push *push)

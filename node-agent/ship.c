@@ -24,6 +24,21 @@ const char *ship_origin(const struct ship *ship)
     return ship->origin;
 }
 
+const char *ship_bulk_origin(const struct ship *ship)
+{
+    return ship->bulk_origin;
+}
+
+void ship_use_bulk(struct ship *ship)
+{
+    ship->lanes[TELEMETRY_LOGS].has_bulk = true;
+}
+
+void ship_ask(struct ship *ship, enum telemetry signal)
+{
+    lane_ask(&ship->lanes[signal]);
+}
+
 struct link *ship_link(struct ship *ship)
 {
     return ship->current ? ship->current->link : NULL;
@@ -182,6 +197,7 @@ static void name_origin(struct ship *ship, enum ship_origin origin)
     len = len < 0 ? 0 : len > max ? max : len;
     if (origin == SHIP_OF_BOOT)
         snprintf(ship->origin + len, sizeof ship->origin - (size_t)len, "/%016" PRIx64, ship->boot.id);
+    batch_name_bulk(ship->origin, ship->bulk_origin);
 }
 
 static int open_peers(struct ship *ship)

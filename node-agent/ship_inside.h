@@ -18,7 +18,7 @@ struct ship {
     const struct agent_config *config; /* borrowed */
     struct stats *stats;               /* borrowed */
     struct boot boot;
-    char origin[BATCH_MAX_ORIGIN + 1];
+    char origin[BATCH_MAX_ORIGIN + 1], bulk_origin[BATCH_MAX_ORIGIN + 1];
     struct peers *peers;       /* owned */
     struct refusals *refusals; /* borrowed; NULL: none are told */
     struct routes routes;
