@@ -1,7 +1,9 @@
 #include "base/batch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/crc32c.h"
 
@@ -150,4 +152,23 @@ const char *telemetry_name(enum telemetry signal)
         return "traces";
     }
     return "unknown";
+}
+
+#define BULK "/bulk"
+
+void batch_name_bulk(const char *origin, char ret_bulk[BATCH_MAX_ORIGIN + 1])
+{
+    snprintf(ret_bulk, BATCH_MAX_ORIGIN + 1, "%.*s" BULK, BATCH_MAX_ORIGIN - (int)sizeof BULK + 1, origin);
+}
+
+bool batch_is_bulk(const char *origin)
+{
+    size_t len = strlen(origin), end = sizeof BULK - 1;
+    return len > end && strcmp(origin + len - end, BULK) == 0;
+}
+
+void batch_home(const char *origin, char ret_home[BATCH_MAX_ORIGIN + 1])
+{
+    size_t len = strlen(origin) - (batch_is_bulk(origin) ? sizeof BULK - 1 : 0);
+    snprintf(ret_home, BATCH_MAX_ORIGIN + 1, "%.*s", (int)len, origin);
 }

@@ -102,6 +102,13 @@ void batch_take_payload(struct batch *b, uint8_t *bytes, size_t len);
 int batch_add_source(struct batch *b, const char *file, uint64_t begin, uint64_t end);
 int batch_add_owed(struct batch *b, const char *backend);
 
+/* batch_name_bulk: the origin under which an origin's loud logs go, "ORIGIN/bulk": in a slot of their own, so
+ * that they do not delay its other ones. What would be too long loses the end of the name. batch_is_bulk:
+ * whether an origin is one. batch_home: the origin that it belongs to; another one is its own. */
+void batch_name_bulk(const char *origin, char ret_bulk[BATCH_MAX_ORIGIN + 1]);
+bool batch_is_bulk(const char *origin);
+void batch_home(const char *origin, char ret_home[BATCH_MAX_ORIGIN + 1]);
+
 /* batch_add_sender: appends a run, or makes the last one longer when it is of the same host and ends there.
  * 0, -ENOMEM, -E2BIG, -EINVAL: it begins before the last one ends. */
 int batch_add_sender(struct batch *b, const char *host, uint64_t begin, uint64_t end);

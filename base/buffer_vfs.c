@@ -13,7 +13,7 @@ struct file {
     sqlite3_file base; /* what SQLite sees; first */
     uint8_t *held;     /* owned; bytes not yet written; NULL between transactions */
     size_t len;
-    size_t capacity;  /* of held; 0: nothing is gathered */
+    bool gathers;     /* it is a WAL: held has room for BUFFER_VFS_GATHER bytes */
     sqlite3_int64 at; /* where they go */
     int cached; /* owned; a descriptor of the main file, to say that it need not stay in memory; or -1 */
     sqlite3_file *real; /* behind this struct, in the same memory */
@@ -32,22 +32,11 @@ static sqlite3_file *real_of(sqlite3_file *base)
     return file_of(base)->real;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static int write_held(struct file *file)
 {
-    int code = SQLITE_OK;
     if (file->len == 0)
-        return code;
-    for (size_t done = 0; code == SQLITE_OK && done < file->len;) {
-        size_t n = least(file->len - done, BUFFER_VFS_GATHER);
-        code = file->real->pMethods->xWrite(file->real, file->held + done, (int)n,
-                                            file->at + (sqlite3_int64)done);
-        done += n;
-    }
+        return SQLITE_OK;
+    int code = file->real->pMethods->xWrite(file->real, file->held, (int)file->len, file->at);
     file->len = 0;
     return code;
 }
@@ -66,13 +55,13 @@ static int on_write(sqlite3_file *base, const void *from, int amount, sqlite3_in
     struct file *file = file_of(base);
     size_t len = (size_t)amount;
     int code = SQLITE_OK;
-    if (file->len && (at != file->at + (sqlite3_int64)file->len || file->len + len > file->capacity))
+    if (file->len && (at != file->at + (sqlite3_int64)file->len || file->len + len > BUFFER_VFS_GATHER))
         code = write_held(file);
     if (code != SQLITE_OK)
         return code;
-    if (!file->held && file->capacity)
-        file->held = malloc(file->capacity);
-    if (!file->held || len > file->capacity)
+    if (!file->held && file->gathers)
+        file->held = malloc(BUFFER_VFS_GATHER);
+    if (!file->held || len > BUFFER_VFS_GATHER)
         return file->real->pMethods->xWrite(file->real, from, amount, at);
     if (file->len == 0)
         file->at = at;
@@ -212,9 +201,8 @@ static int on_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *base,
     int code = real_vfs->xOpen(real_vfs, name, file->real, flags, ret_flags);
     bool is_main = code == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB) && (flags & SQLITE_OPEN_READWRITE);
     file->cached = is_main ? open_cached(name) : -1;
-    if (flags & SQLITE_OPEN_WAL) /* not the main file: buffer_vfs.h */
-        file->capacity = BUFFER_VFS_GATHER;
-    if (file->real->pMethods) /* then SQLite closes it, whatever the code */
+    file->gathers = (flags & SQLITE_OPEN_WAL) != 0; /* not the main file: buffer_vfs.h */
+    if (file->real->pMethods)                       /* then SQLite closes it, whatever the code */
         base->pMethods = &methods;
     return code;
 }

@@ -82,8 +82,8 @@ void buffer_writer_queue(struct buffer *buffer, struct buffer_work work)
             buffer->first = copy;
         if (is_taken)
             buffer->last = copy;
-        pthread_cond_signal(&buffer->queue_filled);
         pthread_mutex_unlock(&buffer->queue_lock);
+        pthread_cond_signal(&buffer->queue_filled); /* not under the lock, which the writer takes first */
     }
     if (!is_taken) {
         fail(&work, copy ? -ESHUTDOWN : -ENOMEM);

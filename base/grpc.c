@@ -163,7 +163,9 @@ int grpc_message(struct bytes body, const char *coding, size_t max, struct buf *
         *ret_message = message;
         return 0;
     }
-    if (!coding || strcasecmp(coding, "gzip") != 0)
+    if (!coding || strcasecmp(coding, "identity") == 0)
+        return -EPROTO;
+    if (strcasecmp(coding, "gzip") != 0)
         return -ENOTSUP;
     return decode(message, max, storage, ret_message);
 }

@@ -59,6 +59,8 @@ static void fail_grpc(struct http_request *request, int status, const char *mess
 {
     struct buf head;
     buf_init(&head, GRPC_HEAD_BYTES);
+    if (status == 415)
+        buf_append_string(&head, "grpc-accept-encoding: identity,gzip\r\n");
     if (grpc_put_status(&head, code_of(status), message, status == 503 ? RETRY_MS : 0) == 0 &&
         buf_append(&head, "", 1) == 0)
         http_answer(request, 200, (const char *)head.ptr, grpc_type, (struct bytes){0});

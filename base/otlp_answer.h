@@ -3,7 +3,8 @@
  * Source: https://opentelemetry.io/docs/specs/otlp/ - OTLP/HTTP Response, Failures, OTLP/HTTP Throttling;
  * OTLP/gRPC Response, Failures, OTLP/gRPC Throttling. A failure's HTTP status and gRPC code say the same: 400
  * INVALID_ARGUMENT, 413 RESOURCE_EXHAUSTED, 415 UNIMPLEMENTED, 503 UNAVAILABLE. Of these the last alone is to
- * be tried again: it carries Retry-After or RetryInfo.
+ * be tried again: it carries Retry-After or RetryInfo. 500 INTERNAL is for a compressed message without its
+ * coding, and UNIMPLEMENTED for another coding names those that are known (gRPC's compression.md).
  */
 #ifndef BASE_OTLP_ANSWER_H
 #define BASE_OTLP_ANSWER_H

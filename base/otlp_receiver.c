@@ -113,6 +113,8 @@ static bool take_message(struct incoming *in)
     int err = form == OTLP_GRPC ? unframe(in) : form == OTLP_JSON ? transcode(in) : 0;
     if (err == -ENOTSUP)
         refuse(in, 415, "message encodings accepted: gzip, identity");
+    else if (err == -EPROTO)
+        refuse(in, 500, "a compressed message, and grpc-encoding does not say how");
     else if (err == -EMSGSIZE)
         refuse(in, 413, "larger than a request may be");
     else if (err == -ENOMEM)

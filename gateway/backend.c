@@ -9,201 +9,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "gateway/lane.h"
+#include "gateway/backend_kind.h"
+#include "gateway/backend_lanes.h"
 #include "gateway/metrics.h"
-#include "gateway/slots.h"
 
-enum { MS = 1000000, MOST_WAIT_MS = 1000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
+enum { MS = 1000000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
 enum { VIEW_DEAR_MS = 5, VIEW_KEPT = 200 };
-
-struct backend {
-    const struct gateway_backend_config *config; /* borrowed */
-    struct lane_host host;
-    struct health health;
-    struct isolation isolation;
-    struct pace pace, backlog_pace;
-    struct translate translate;
-    struct slots slots;
-    struct mailbox mailbox;
-    struct lane *lanes[BUFFER_SLOTS]; /* owned; each holds a slot at least */
-    size_t lane_count;
-    bool fast_is_next;         /* with one lane, slow and new requests take turns */
-    int64_t busy_ns;           /* when there was a request last; 0: and its memory was given back since */
-    int64_t look_ns;           /* after a read error: not before */
-    int64_t seen_delivered_ns; /* when a request had got through last, as revive() saw it */
-    pthread_t thread;
-    bool has_thread;
-    _Atomic int64_t stop_ns; /* 0: runs; else the deadline of what is under way */
-    pthread_mutex_t view_lock;
-    struct buffer_reader *view_reader; /* owned; under view_lock, and so is the rest */
-    struct buffer_ledger view_ledger;  /* as it was read last, */
-    int64_t view_ns, view_took_ns;     /* when (monotonic; 0: never), and how long that took */
-};
-
-/* ---- what is in flight */
-
-static size_t count_in_flight(const struct backend *b, bool slow_only)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < b->lane_count; i++)
-        count += lane_is_in_flight(b->lanes[i]) && (!slow_only || b->lanes[i]->is_slow);
-    return count;
-}
-
-/* Lanes that are done give their slots back. */
-static void sweep(struct backend *b)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < b->lane_count; i++) {
-        struct lane *lane = b->lanes[i];
-        if (lane->state != LANE_DONE) {
-            b->lanes[kept++] = lane;
-            continue;
-        }
-        if (lane->moved && !lane->left)
-            slots_move(&b->slots, lane->rows, lane->row_count);
-        slots_release(&b->slots, lane->slots);
-        lane_free(lane);
-    }
-    b->lane_count = kept;
-}
-
-/* ---- what was answered */
-
-/* Whether a request before it, of a slot of its own, is not settled yet. */
-static bool must_wait(const struct backend *b, const struct lane *lane)
-{
-    for (size_t i = 0; i < b->lane_count; i++)
-        if (b->lanes[i] != lane && (b->lanes[i]->left & lane->slots))
-            return true;
-    return false;
-}
-
-/* True when slots became free by it. */
-static bool settle_answered(struct backend *b)
-{
-    bool left = false;
-    for (size_t i = 0; i < b->lane_count; i++) {
-        struct lane *lane = b->lanes[i];
-        if (lane->state != LANE_ANSWERED || must_wait(b, lane))
-            continue;
-        lane_settle(lane);
-        if (lane->state != LANE_SETTLING || !lane->slots || !lane_may_leave(lane))
-            continue;
-        slots_move(&b->slots, lane->rows, lane->row_count);
-        slots_release(&b->slots, lane->slots);
-        lane->left = lane->slots;
-        lane->slots = 0;
-        left = true;
-    }
-    return left;
-}
-
-/* ---- which request is next */
-
-/* The request that waits longest of those whose time has come. */
-static struct lane *find_due(struct backend *b, bool slow_too, int64_t now_ns)
-{
-    struct lane *due = NULL;
-    for (size_t i = 0; i < b->lane_count; i++) {
-        struct lane *lane = b->lanes[i];
-        if (lane->state != LANE_READY || lane->due_ns > now_ns || (lane->is_slow && !slow_too))
-            continue;
-        if (!due || lane->due_ns < due->due_ns)
-            due = lane;
-    }
-    return due;
-}
-
-static void tell_read_error(struct backend *b, int err)
-{
-    static struct log_limit limit;
-    unsigned held_back;
-    b->look_ns = clock_mono_ns() + (int64_t)MOST_WAIT_MS * MS;
-    if (log_limit_pass(&limit, 10, &held_back))
-        log_error("the buffer cannot be read", "signal=%s backend=%s error=%d held_back=%u",
-                  telemetry_name(b->host.signal), b->config->name, -err, held_back);
-}
-
-static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_ns)
-{
-    struct buffer_row *rows;
-    struct lane *lane;
-    size_t count;
-    if (b->lane_count == BUFFER_SLOTS || now_ns < b->look_ns) {
-        b->slots.paced_until_ns = 0; /* a request that ends, or the thread's own tick, comes here again */
-        return NULL;
-    }
-    int err = slots_take(&b->slots, free_lanes, now_ns, &rows, &count);
-    if (err < 0 || count == 0) {
-        if (err < 0)
-            tell_read_error(b, err);
-        else
-            free(rows);
-        return NULL;
-    }
-    uint64_t held = 0;
-    for (size_t i = 0; i < count; i++)
-        held |= UINT64_C(1) << rows[i].slot;
-    if (lane_new(&b->host, rows, count, &lane) < 0) {
-        tell_read_error(b, -ENOMEM);
-        slots_release(&b->slots, held);
-        return NULL;
-    }
-    b->lanes[b->lane_count++] = lane;
-    return lane;
-}
-
-static struct lane *choose(struct backend *b, size_t in_flight, int64_t now_ns)
-{
-    size_t lanes = (size_t)b->config->lanes;
-    size_t slow = count_in_flight(b, true), most_slow = lanes > 1 ? lanes / 2 : 1;
-    struct lane *lane = NULL;
-    if (!b->fast_is_next)
-        lane = find_due(b, slow < most_slow, now_ns);
-    if (!lane)
-        lane = make_lane(b, lanes - in_flight, now_ns);
-    if (!lane && b->fast_is_next)
-        lane = find_due(b, slow < most_slow, now_ns);
-    return lane;
-}
-
-/* A request got through: those that began to fail when none did are not to blame, and need not wait any
- * longer. */
-static void revive(struct backend *b, int64_t now_ns)
-{
-    int64_t before_ns = b->seen_delivered_ns;
-    if (b->health.delivered_mono_ns == before_ns)
-        return;
-    b->seen_delivered_ns = b->health.delivered_mono_ns;
-    for (size_t i = 0; i < b->lane_count; i++) {
-        struct lane *lane = b->lanes[i];
-        if (lane->state != LANE_READY || lane->failing_since_ns <= before_ns || lane->is_blamed ||
-            !halving_is_whole(&lane->halving))
-            continue;
-        lane->is_slow = false;
-        if (lane->due_ns > now_ns)
-            lane->due_ns = now_ns;
-    }
-}
-
-static void start_requests(struct backend *b)
-{
-    int64_t now_ns = clock_mono_ns();
-    revive(b, now_ns);
-    size_t most = b->health.away ? 1 : (size_t)b->config->lanes;
-    if (b->health.away && now_ns < b->health.probe_ns)
-        return;
-    for (size_t in_flight; (in_flight = count_in_flight(b, false)) < most;) {
-        struct lane *lane = choose(b, in_flight, now_ns);
-        if (!lane)
-            return;
-        b->fast_is_next = lane->is_slow;
-        lane_start(lane);
-        (void)settle_answered(b); /* nothing of it was left to post */
-        sweep(b);
-    }
-}
 
 /* ---- the thread */
 
@@ -215,17 +26,18 @@ static int64_t earlier(int64_t a, int64_t b)
 /* Until the next thing that comes with time; all else wakes the thread. */
 static int choose_timeout_ms(struct backend *b)
 {
-    int64_t now_ns = clock_mono_ns(), until = now_ns + (int64_t)MOST_WAIT_MS * MS;
-    bool has_free_lane = count_in_flight(b, false) < (b->health.away ? 1 : (size_t)b->config->lanes);
-    bool may_slow = count_in_flight(b, true) < (b->config->lanes > 1 ? (size_t)b->config->lanes / 2 : 1);
+    int64_t now_ns = clock_mono_ns(), until = now_ns + (int64_t)BACKEND_LANES_WAIT_MS * MS;
+    bool has_free_lane = backend_lanes_count(b, false) < (b->health.away ? 1 : (size_t)b->config->lanes);
+    bool may_slow = backend_lanes_count(b, true) < (b->config->lanes > 1 ? (size_t)b->config->lanes / 2 : 1);
     if (b->health.away && now_ns < b->health.probe_ns)
         return (int)((earlier(until, b->health.probe_ns) - now_ns + MS - 1) / MS);
     for (size_t i = 0; i < b->lane_count && has_free_lane; i++) {
         if (b->lanes[i]->state == LANE_READY && (may_slow || !b->lanes[i]->is_slow))
             until = earlier(until, b->lanes[i]->due_ns);
     }
+    int64_t linger_ns = atomic_load(&b->linger_ns);
     if (has_free_lane)
-        until = earlier(until, b->slots.paced_until_ns);
+        until = earlier(until, linger_ns > now_ns ? linger_ns : b->slots.paced_until_ns);
     return until <= now_ns ? 0 : (int)((until - now_ns + MS - 1) / MS);
 }
 
@@ -260,7 +72,7 @@ static bool wind_down(struct backend *b, int64_t deadline_ns)
                  (lane->state == LANE_POSTING || (lane->state == LANE_ANSWERED && (lane->slots & unsettled))))
             lane->state = LANE_DONE; /* its note says that it was under way */
     }
-    sweep(b);
+    backend_lanes_sweep(b);
     return b->lane_count == 0;
 }
 
@@ -271,7 +83,7 @@ static void give_memory_back(struct backend *b)
     int64_t now_ns = clock_mono_ns();
     if (b->lane_count)
         b->busy_ns = now_ns;
-    else if (b->busy_ns && now_ns - b->busy_ns >= (int64_t)MOST_WAIT_MS * MS) {
+    else if (b->busy_ns && now_ns - b->busy_ns >= (int64_t)BACKEND_LANES_WAIT_MS * MS) {
         translate_release(&b->translate);
         malloc_trim(0);
         b->busy_ns = 0;
@@ -284,26 +96,28 @@ static void *run(void *ctx)
     for (;;) {
         mailbox_drain(&b->mailbox);
         sender_run(b->host.sender);
-        (void)settle_answered(b);
-        sweep(b);
+        (void)backend_lanes_settle(b);
+        backend_lanes_sweep(b);
         int64_t stop_ns = atomic_load(&b->stop_ns);
         if (stop_ns && wind_down(b, stop_ns))
             return NULL;
         if (!stop_ns) {
-            start_requests(b);
+            backend_lanes_start(b);
             sender_run(b->host.sender); /* what was started goes out now */
         }
         give_memory_back(b);
-        if (settle_answered(b))
+        if (backend_lanes_settle(b))
             continue;
         sender_wait(b->host.sender, stop_ns ? STOP_WAIT_MS : choose_timeout_ms(b));
     }
 }
 
+/* Rows were committed. While the thread lingers it looks for them by itself. */
 static void wake(void *ctx)
 {
     struct backend *b = ctx;
-    sender_wake(b->host.sender);
+    if (clock_mono_ns() >= atomic_load(&b->linger_ns))
+        sender_wake(b->host.sender);
 }
 
 /* ---- what was under way when the program ended */
@@ -353,69 +167,6 @@ static int resume_all(struct backend *b)
 
 /* ---- life */
 
-static uint64_t default_limit(enum backend_kind kind, enum telemetry signal)
-{
-    if (kind == BACKEND_OTLP_GRPC)
-        return 3 << 20;
-    switch (signal) {
-    case TELEMETRY_METRICS:
-    case TELEMETRY_TRACES:
-        return 8 << 20;
-    case TELEMETRY_LOGS:
-        return 3 << 20;
-    }
-    return 3 << 20;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t len = strcspn(text, "?"), end_len = strlen(end);
-    while (len && text[len - 1] == '/')
-        len--;
-    return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
-}
-
-enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal)
-{
-    if (strncmp(config->url, "grpc", 4) == 0)
-        return BACKEND_OTLP_GRPC;
-    switch (signal) {
-    case TELEMETRY_METRICS:
-        return ends_with(config->url, "/v1/metrics") ? BACKEND_OTLP_PLAIN : BACKEND_REMOTE_WRITE;
-    case TELEMETRY_LOGS:
-        return ends_with(config->url, "/v1/logs") ? BACKEND_OTLP_PLAIN : BACKEND_LOKI;
-    case TELEMETRY_TRACES:
-        return BACKEND_OTLP_HTTP;
-    }
-    return BACKEND_REMOTE_WRITE;
-}
-
-static enum batch_format otlp_format_of(enum telemetry signal)
-{
-    switch (signal) {
-    case TELEMETRY_METRICS:
-        return FORMAT_OTLP_METRICS;
-    case TELEMETRY_LOGS:
-        return FORMAT_OTLP_LOGS;
-    case TELEMETRY_TRACES:
-        return FORMAT_OTLP_TRACES;
-    }
-    return FORMAT_OTLP_TRACES;
-}
-
-uint32_t backend_formats_of(const struct gateway_backend_config *config, enum telemetry signal)
-{
-    enum backend_kind kind = backend_kind_of(config, signal);
-    uint32_t otlp = UINT32_C(1) << otlp_format_of(signal), native = 0, named = 0;
-    if (kind == BACKEND_REMOTE_WRITE)
-        native = UINT32_C(1) << FORMAT_REMOTE_WRITE_1;
-    if (kind == BACKEND_LOKI)
-        native = UINT32_C(1) << FORMAT_LOKI_PUSH;
-    for (size_t i = 0; i < config->takes.count; i++)
-        named |= strcmp(config->takes.items[i], "otlp") == 0 ? otlp : native;
-    return config->takes.count ? named : native | otlp;
-}
-
 static void find_cells(struct backend *b, struct stats *stats)
 {
     const char *signal = telemetry_name(b->host.signal), *name = b->config->name;
@@ -448,8 +199,8 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
         .config = config,
         .signal = signal,
         .kind = kind,
-        .limit_bytes = backend_limit_of(config, signal),
-        .formats = backend_formats_of(config, signal),
+        .limit_bytes = backend_kind_limit(config, signal),
+        .formats = backend_kind_formats(config, signal),
         .formats_elsewhere = formats_elsewhere,
         .translate = &b->translate,
         .buffer = buffer,
@@ -562,11 +313,4 @@ int backend_view(struct backend *backend, struct fanout_view *ret_view)
     ret_view->ledger = backend->view_ledger;
     pthread_mutex_unlock(&backend->view_lock);
     return err;
-}
-
-uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal)
-{
-    if (config->max_request_bytes)
-        return (uint64_t)config->max_request_bytes;
-    return default_limit(backend_kind_of(config, signal), signal);
 }

@@ -26,18 +26,6 @@ void backend_ask_to_stop(struct backend *backend, int64_t deadline_ns);
 /* backend_free: waits until it has stopped; backend_ask_to_stop comes first. NULL is fine. */
 void backend_free(struct backend *backend);
 
-/* backend_kind_of: what protocol a backend of the signal speaks: what its URL says. grpc:// and grpcs:// are
- * OTLP over gRPC; a path that ends in /v1/metrics or /v1/logs, and any of traces, OTLP over HTTP; else remote
- * write and Loki's push. Pure. */
-enum backend_kind backend_kind_of(const struct gateway_backend_config *config, enum telemetry signal);
-
-/* backend_formats_of: the formats that the backend takes (a bit set of enum batch_format): what `takes` says,
- * or all that its kind can. Pure. */
-uint32_t backend_formats_of(const struct gateway_backend_config *config, enum telemetry signal);
-
-/* backend_limit_of: decoded bytes that a joined request may have. Pure. */
-uint64_t backend_limit_of(const struct gateway_backend_config *config, enum telemetry signal);
-
 /* backend_view: 0 or the error of reading the ledger (then it is zero). Any thread. */
 int backend_view(struct backend *backend, struct fanout_view *ret_view);
 

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
-#include "gateway/backend.h"
+#include "gateway/backend_kind.h"
 #include "gateway/metrics.h"
 #include "gateway/sender.h"
 

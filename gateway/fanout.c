@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "gateway/backend.h"
+#include "gateway/backend_kind.h"
 
 struct fanout {
     struct backend *backends[TELEMETRY_COUNT * BUFFER_MAX_BACKENDS]; /* owned */
@@ -17,7 +18,7 @@ static uint32_t formats_elsewhere(const struct conf_list *list, size_t but, enum
     const struct gateway_backend_config *backends = list->items;
     uint32_t formats = 0;
     for (size_t i = 0; i < list->count; i++)
-        formats |= i == but ? 0 : backend_formats_of(&backends[i], signal);
+        formats |= i == but ? 0 : backend_kind_formats(&backends[i], signal);
     return formats;
 }
 

@@ -68,12 +68,14 @@ void handover_targets_look(struct handover_targets *targets, const struct peers 
 
 struct handover_target *handover_targets_choose(struct handover_targets *targets, const char *origin)
 {
+    char home[BATCH_MAX_ORIGIN + 1]; /* a bulk origin's agent goes where it goes with all of its batches */
+    batch_home(origin, home);
     struct handover_target *best = NULL;
     uint64_t best_weight = 0;
     int64_t now = clock_mono_ns();
     for (size_t i = 0; i < targets->count; i++) {
         struct handover_target *target = &targets->items[i];
-        uint64_t weight = rendezvous_weight(origin, strstr(target->peer.url, "://") + 3);
+        uint64_t weight = rendezvous_weight(home, strstr(target->peer.url, "://") + 3);
         bool is_usable = target->link && target->avoid_until_ns <= now &&
                          (link_is_up(target->link) || now - targets->started_ns < CONNECT_NS);
         if (is_usable && (!best || weight > best_weight)) {

@@ -70,6 +70,7 @@ struct lane {
     int64_t failing_since_ns; /* monotonic: the first of its failures (5xx, no answer) in a row; 0: none */
     bool is_blamed;           /* it failed while others got through: what fails of it is cut at once */
     bool is_noted;            /* a note of it is on disk */
+    bool is_paced;            /* a backlog's pace has been charged for it */
     struct backoff backoff;
     struct join join;
     struct payload payload;

@@ -33,6 +33,7 @@ enum {
 };
 enum { STREAM_LABELS = 1, STREAM_ENTRIES = 2, ENTRY_TIME = 1, ENTRY_LINE = 2, ENTRY_METADATA = 3 };
 enum { PAIR_NAME = 1, PAIR_VALUE = 2, TIME_SECONDS = 1, TIME_NANOS = 2, MAP_PAIRS = 1 };
+#define OLD_NS (UINT64_C(7) * 86400 * 1000000000) /* reject_old_samples_max_age, by default */
 enum { MOST_TEXT = 64 << 20, MOST_PATH = 64 << 10, MOST_ID = 64 };
 
 /* Loki's default_resource_attributes_as_index_labels. */
@@ -418,16 +419,29 @@ static int put_time(struct buf *out, uint64_t time_ns)
     return err;
 }
 
-static int put_entry(struct otlp_logs *l, const struct log *log, struct buf *out)
+static uint64_t time_of(const struct otlp_logs *l, const struct log *log)
 {
     uint64_t time_ns = log->time_ns ? log->time_ns : log->observed_ns;
+    return time_ns ? time_ns : (uint64_t)l->received_ns;
+}
+
+/* What Loki would drop by its default limits, without a word unless it stands in a request's last stream.
+ * l->value holds the line. */
+static enum translate_reason judge_line(const struct otlp_logs *l, const struct log *log)
+{
+    if (l->value.len > OTLP_LOGS_LINE)
+        return TRANSLATE_LINE;
+    uint64_t time_ns = time_of(l, log), received_ns = (uint64_t)l->received_ns;
+    return received_ns > time_ns && received_ns - time_ns > OLD_NS ? TRANSLATE_OLD : TRANSLATE_NONE;
+}
+
+/* Of the line in l->value. */
+static int put_entry(struct otlp_logs *l, const struct log *log, struct buf *out)
+{
     size_t mark;
-    buf_clear(&l->value);
-    int err = otlp_value_put_text(log->body, &l->value);
+    int err = pb_begin(out, STREAM_ENTRIES, &mark);
     if (err == 0)
-        err = pb_begin(out, STREAM_ENTRIES, &mark);
-    if (err == 0)
-        err = put_time(out, time_ns ? time_ns : (uint64_t)l->received_ns);
+        err = put_time(out, time_of(l, log));
     if (err == 0)
         err = pb_put_bytes(out, ENTRY_LINE, buf_bytes(&l->value));
     const struct buf *const parts[] = {&l->of_log, &l->of_resource, &l->of_scope};
@@ -438,31 +452,46 @@ static int put_entry(struct otlp_logs *l, const struct log *log, struct buf *out
     return err;
 }
 
+/* Reads the log, its fields and its line; *ret_reason: why it is not translated. */
+static int prepare_log(struct otlp_logs *l, struct bytes bytes, struct log *log,
+                       enum translate_reason *ret_reason)
+{
+    bool is_bad = l->resource_is_bad || l->scope_is_bad;
+    int err = 0;
+    if (!is_bad) {
+        err = read_log(l, bytes, log);
+        if (err == 0)
+            err = put_fields(l, log);
+        buf_clear(&l->value);
+        if (err == 0)
+            err = otlp_value_put_text(log->body, &l->value);
+        err = judge(err, &is_bad);
+    }
+    *ret_reason = is_bad ? TRANSLATE_LABELS : err == 0 ? judge_line(l, log) : TRANSLATE_NONE;
+    return err;
+}
+
 static int add_log(struct otlp_logs *l, struct bytes bytes)
 {
     struct buf *out = &l->out->message;
     uint32_t owner = l->out->source_count;
     size_t before = out->len;
-    bool is_bad = l->resource_is_bad || l->scope_is_bad;
+    enum translate_reason reason = TRANSLATE_NONE;
     struct log log = {0};
     int err = translated_begin_source(l->out);
-    if (err == 0 && !is_bad) {
-        err = read_log(l, bytes, &log);
-        if (err == 0)
-            err = put_fields(l, &log);
-        err = judge(err, &is_bad);
-    }
-    if (err == 0 && !is_bad) {
+    if (err == 0)
+        err = prepare_log(l, bytes, &log, &reason);
+    if (err == 0 && reason == TRANSLATE_NONE) {
         err = put_entry(l, &log, out);
         if (err == -E2BIG) {
             out->len = before;
-            is_bad = true;
+            reason = TRANSLATE_LABELS;
             err = 0;
         }
     }
-    if (is_bad)
-        translated_refuse(l->out, owner, TRANSLATE_LABELS);
-    return err < 0 || is_bad ? err : translated_add(l->out, owner);
+    if (reason != TRANSLATE_NONE)
+        translated_refuse(l->out, owner, reason);
+    return err < 0 || reason != TRANSLATE_NONE ? err : translated_add(l->out, owner);
 }
 
 static int add_scope(struct otlp_logs *l, struct bytes bytes)

@@ -8,7 +8,8 @@
  * attributes, the scope's attributes and scope_name, scope_version, scope_dropped_attributes_count; maps are
  * flattened with `_`. The body is the line. A log without a time has its observed time, without either the
  * time at which the gateway took it. Loki takes at most OTLP_LOGS_LABELS labels: attributes past them are
- * metadata.
+ * metadata. Lines over OTLP_LOGS_LINE bytes, and those more than a week older than their receipt, are
+ * refused, as Loki does by default.
  *
  * The lines are in the order of the logs: one Stream a resource. Nested values are walked with a stack. One
  * thread.
@@ -18,7 +19,7 @@
 
 #include "gateway/translate.h"
 
-enum { OTLP_LOGS_LABELS = 15 };
+enum { OTLP_LOGS_LABELS = 15, OTLP_LOGS_LINE = 256 * 1024 };
 
 struct otlp_logs; /* scratch */
 

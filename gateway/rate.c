@@ -18,6 +18,8 @@ struct rate_view rate_get(const struct rate *rate)
         return (struct rate_view){0};
     int64_t grown = last->lag_bytes - first->lag_bytes;
     int64_t settled = last->committed_bytes - first->committed_bytes - grown;
+    if (last->settled == first->settled) /* the two were not read at one moment */
+        settled = 0;
     return (struct rate_view){
         .records_per_s = (double)(last->settled - first->settled) / seconds,
         .bytes_per_s = settled > 0 ? (double)settled / seconds : 0,

@@ -1,18 +1,12 @@
 #include "gateway/records.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/pb.h"
-
-struct walk {
-    struct record record;
-    int (*each)(void *ctx, const struct record *record);
-    void *ctx;
-};
+#include "gateway/records_walk.h"
 
 struct bytes record_find(const struct record *record, struct bytes name)
 {
@@ -24,7 +18,7 @@ struct bytes record_find(const struct record *record, struct bytes name)
 
 /* ---- pairs */
 
-static void add_pair(struct record *record, struct bytes name, struct bytes value)
+void records_add_pair(struct record *record, struct bytes name, struct bytes value)
 {
     static const uint8_t empty;
     if (!value.ptr)
@@ -33,11 +27,7 @@ static void add_pair(struct record *record, struct bytes name, struct bytes valu
         record->pairs[record->pair_count++] = (struct record_pair){name, value};
 }
 
-static struct bytes scratch_printf(struct record *record, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* Text in the record's scratch; empty when that is full. */
-static struct bytes scratch_printf(struct record *record, const char *format, ...)
+struct bytes records_scratch_printf(struct record *record, const char *format, ...)
 {
     char *at = record->scratch + record->scratch_len;
     size_t room = RECORD_SCRATCH - record->scratch_len;
@@ -64,71 +54,19 @@ static int read_label(struct record *record, struct bytes message)
             value = field.bytes;
     }
     if (got == 0)
-        add_pair(record, name, value);
+        records_add_pair(record, name, value);
     return got;
 }
 
-static double double_of(uint64_t bits)
+double records_double(uint64_t bits)
 {
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static struct bytes hex(struct record *record, struct bytes bytes)
-{
-    size_t start = record->scratch_len;
-    for (size_t i = 0; i < bytes.len && i < 64; i++)
-        scratch_printf(record, "%02x", bytes.ptr[i]);
-    return (struct bytes){(const uint8_t *)record->scratch + start, record->scratch_len - start};
-}
-
-/* The scalar of an AnyValue; what is nested is only named. */
-static int read_any(struct record *record, struct bytes message, struct bytes *ret_text)
-{
-    struct pb_field field;
-    int got;
-    *ret_text = (struct bytes){0};
-    while ((got = pb_next(&message, &field)) > 0) {
-        if (field.number == 1 && field.type == PB_LEN)
-            *ret_text = field.bytes;
-        else if (field.number == 2 && field.type == PB_VARINT)
-            *ret_text = bytes_of_string(field.value ? "true" : "false");
-        else if (field.number == 3 && field.type == PB_VARINT)
-            *ret_text = scratch_printf(record, "%" PRId64, (int64_t)field.value);
-        else if (field.number == 4 && field.type == PB_FIXED64)
-            *ret_text = scratch_printf(record, "%.17g", double_of(field.value));
-        else if (field.number == 5 && field.type == PB_LEN)
-            *ret_text = bytes_of_string("[...]");
-        else if (field.number == 6 && field.type == PB_LEN)
-            *ret_text = bytes_of_string("{...}");
-        else if (field.number == 7 && field.type == PB_LEN)
-            *ret_text = hex(record, field.bytes);
-    }
-    return got;
-}
-
-static int read_attribute(struct record *record, struct bytes message)
-{
-    struct bytes name = {0}, value = {0};
-    struct pb_field field;
-    int got;
-    while ((got = pb_next(&message, &field)) > 0) {
-        if (field.type == PB_LEN && field.number == 1)
-            name = field.bytes;
-        else if (field.type == PB_LEN && field.number == 2)
-            got = read_any(record, field.bytes, &value);
-        if (got < 0)
-            return got;
-    }
-    if (got == 0)
-        add_pair(record, name, value);
-    return got;
-}
-
-/* Every field of that number, which holds a pair each. */
-static int read_pairs(struct record *record, struct bytes message, uint32_t number,
-                      int (*read)(struct record *record, struct bytes message))
+int records_read_pairs(struct record *record, struct bytes message, uint32_t number,
+                       int (*read)(struct record *record, struct bytes message))
 {
     struct pb_field field;
     int got;
@@ -142,17 +80,12 @@ static int read_pairs(struct record *record, struct bytes message, uint32_t numb
     return got;
 }
 
-/* Back to what enclosing messages gave. */
-struct mark {
-    size_t pair_count, scratch_len;
-};
-
-static struct mark mark_of(const struct record *record)
+struct records_mark records_mark(const struct record *record)
 {
-    return (struct mark){record->pair_count, record->scratch_len};
+    return (struct records_mark){record->pair_count, record->scratch_len};
 }
 
-static void go_back(struct record *record, struct mark mark)
+void records_go_back(struct record *record, struct records_mark mark)
 {
     record->pair_count = mark.pair_count;
     record->scratch_len = mark.scratch_len;
@@ -160,7 +93,7 @@ static void go_back(struct record *record, struct mark mark)
 
 /* ---- remote write */
 
-static int show_sample(struct walk *walk, struct bytes message)
+static int show_sample(struct records_walk *walk, struct bytes message)
 {
     struct record *record = &walk->record;
     struct pb_field field;
@@ -170,14 +103,14 @@ static int show_sample(struct walk *walk, struct bytes message)
     record->time_ns = 0;
     while ((got = pb_next(&message, &field)) > 0) {
         if (field.number == 1 && field.type == PB_FIXED64)
-            record->value = double_of(field.value);
+            record->value = records_double(field.value);
         else if (field.number == 2 && field.type == PB_VARINT)
             record->time_ns = (int64_t)(field.value * 1000000);
     }
     return got < 0 ? got : walk->each(walk->ctx, record);
 }
 
-static int show_histogram(struct walk *walk, struct bytes message)
+static int show_histogram(struct records_walk *walk, struct bytes message)
 {
     struct record *record = &walk->record;
     struct pb_field field;
@@ -189,19 +122,19 @@ static int show_histogram(struct walk *walk, struct bytes message)
         if (field.number == 1 && field.type == PB_VARINT)
             record->count = (double)field.value;
         else if (field.number == 2 && field.type == PB_FIXED64)
-            record->count = double_of(field.value);
+            record->count = records_double(field.value);
         else if (field.number == 3 && field.type == PB_FIXED64)
-            record->value = double_of(field.value);
+            record->value = records_double(field.value);
         else if (field.number == 15 && field.type == PB_VARINT)
             record->time_ns = (int64_t)(field.value * 1000000);
     }
     return got < 0 ? got : walk->each(walk->ctx, record);
 }
 
-static int show_series(struct walk *walk, struct bytes message)
+static int show_series(struct records_walk *walk, struct bytes message)
 {
     struct pb_field field;
-    int got, end = read_pairs(&walk->record, message, 1, read_label);
+    int got, end = records_read_pairs(&walk->record, message, 1, read_label);
     if (end < 0)
         return end;
     while ((got = pb_next(&message, &field)) > 0) {
@@ -265,7 +198,7 @@ static int read_stream_labels(struct record *record, struct bytes text)
 {
     struct bytes name, value;
     while (next_label(&text, &name, &value))
-        add_pair(record, name, unescape(record, value));
+        records_add_pair(record, name, unescape(record, value));
     return 0;
 }
 
@@ -284,10 +217,10 @@ static int read_timestamp(struct bytes message, int64_t *ret_ns)
     return got;
 }
 
-static int show_entry(struct walk *walk, struct bytes message)
+static int show_entry(struct records_walk *walk, struct bytes message)
 {
     struct record *record = &walk->record;
-    struct mark mark = mark_of(record);
+    struct records_mark mark = records_mark(record);
     struct pb_field field;
     int got, err = 0;
     record->kind = RECORD_LINE;
@@ -307,14 +240,14 @@ static int show_entry(struct walk *walk, struct bytes message)
         err = got;
     if (err == 0)
         err = walk->each(walk->ctx, record);
-    go_back(record, mark);
+    records_go_back(record, mark);
     return err;
 }
 
-static int show_stream(struct walk *walk, struct bytes message)
+static int show_stream(struct records_walk *walk, struct bytes message)
 {
     struct pb_field field;
-    int got, end = read_pairs(&walk->record, message, 1, read_stream_labels);
+    int got, end = records_read_pairs(&walk->record, message, 1, read_stream_labels);
     if (end < 0)
         return end;
     while ((got = pb_next(&message, &field)) > 0) {
@@ -326,99 +259,16 @@ static int show_stream(struct walk *walk, struct bytes message)
     return got;
 }
 
-/* ---- traces */
-
-static int read_status(struct bytes message, uint64_t *ret_code)
-{
-    struct pb_field field;
-    int got;
-    while ((got = pb_next(&message, &field)) > 0)
-        if (field.number == 3 && field.type == PB_VARINT)
-            *ret_code = field.value;
-    return got;
-}
-
-static int read_span_field(struct record *record, const struct pb_field *field)
-{
-    struct bytes *const texts[] = {
-        [1] = &record->trace_id, [2] = &record->span_id, [4] = &record->parent_id, [5] = &record->text};
-    if (field->type == PB_FIXED64 && field->number == 7)
-        record->time_ns = (int64_t)field->value;
-    else if (field->type == PB_FIXED64 && field->number == 8)
-        record->end_ns = (int64_t)field->value;
-    else if (field->type == PB_LEN && field->number == 9)
-        return read_attribute(record, field->bytes);
-    else if (field->type == PB_LEN && field->number == 15)
-        return read_status(field->bytes, &record->status);
-    else if (field->type == PB_LEN && field->number <= 5 && texts[field->number])
-        *texts[field->number] = field->bytes;
-    return 0;
-}
-
-static int show_span(struct walk *walk, struct bytes message)
-{
-    struct record *record = &walk->record;
-    struct mark mark = mark_of(record);
-    struct pb_field field;
-    int got, err = 0;
-    record->kind = RECORD_SPAN;
-    record->time_ns = record->end_ns = 0;
-    record->status = 0;
-    record->text = record->trace_id = record->span_id = record->parent_id = (struct bytes){0};
-    while (err == 0 && (got = pb_next(&message, &field)) > 0)
-        err = read_span_field(record, &field);
-    if (err == 0)
-        err = got;
-    if (err == 0)
-        err = walk->each(walk->ctx, record);
-    go_back(record, mark);
-    return err;
-}
-
-static int show_scope(struct walk *walk, struct bytes message)
-{
-    struct pb_field field;
-    int got, end = 0;
-    while ((got = pb_next(&message, &field)) > 0) {
-        if (field.type == PB_LEN && field.number == 2)
-            end = show_span(walk, field.bytes);
-        if (end != 0)
-            return end;
-    }
-    return got;
-}
-
-static int read_resource(struct record *record, struct bytes message)
-{
-    return read_pairs(record, message, 1, read_attribute);
-}
-
-static int show_resource(struct walk *walk, struct bytes message)
-{
-    struct pb_field field;
-    int got, end = read_pairs(&walk->record, message, 1, read_resource);
-    if (end < 0)
-        return end;
-    walk->record.resource_count = walk->record.pair_count;
-    while ((got = pb_next(&message, &field)) > 0) {
-        if (field.type == PB_LEN && field.number == 2)
-            end = show_scope(walk, field.bytes);
-        if (end != 0)
-            return end;
-    }
-    return got;
-}
-
 /* ---- a payload */
 
-static int show_all(struct walk *walk, struct bytes raw, int (*show)(struct walk *walk, struct bytes message))
+static int show_all(struct records_walk *walk, struct bytes raw, records_show_one *show)
 {
     struct pb_field field;
     int got;
     while ((got = pb_next(&raw, &field)) > 0) {
         if (field.number != 1 || field.type != PB_LEN)
             continue;
-        go_back(&walk->record, (struct mark){0});
+        records_go_back(&walk->record, (struct records_mark){0});
         int end = show(walk, field.bytes);
         if (end != 0)
             return end;
@@ -426,7 +276,23 @@ static int show_all(struct walk *walk, struct bytes raw, int (*show)(struct walk
     return got;
 }
 
-static int (*show_of(enum batch_format format))(struct walk *walk, struct bytes message)
+static int walk_all(records_show_one *show, struct bytes raw,
+                    int (*each)(void *ctx, const struct record *record), void *ctx)
+{
+    if (!show)
+        return -EPROTONOSUPPORT;
+    struct records_walk *walk = malloc(sizeof *walk);
+    if (!walk)
+        return -ENOMEM;
+    walk->each = each;
+    walk->ctx = ctx;
+    walk->record.scratch_len = walk->record.pair_count = walk->record.resource_count = 0;
+    int end = show_all(walk, raw, show);
+    free(walk);
+    return end;
+}
+
+static records_show_one *show_of(enum batch_format format)
 {
     switch (format) {
     case FORMAT_REMOTE_WRITE_1:
@@ -434,9 +300,11 @@ static int (*show_of(enum batch_format format))(struct walk *walk, struct bytes 
     case FORMAT_LOKI_PUSH:
         return show_stream;
     case FORMAT_OTLP_TRACES:
-        return show_resource;
+        return records_show_traces;
     case FORMAT_OTLP_METRICS:
+        return records_show_metrics;
     case FORMAT_OTLP_LOGS:
+        return records_show_logs;
     case FORMAT_REMOTE_WRITE_2:
         break;
     }
@@ -446,16 +314,12 @@ static int (*show_of(enum batch_format format))(struct walk *walk, struct bytes 
 int records_each(enum batch_format format, struct bytes raw,
                  int (*each)(void *ctx, const struct record *record), void *ctx)
 {
-    int (*show)(struct walk * walk, struct bytes message) = show_of(format);
-    if (!show)
-        return -EPROTONOSUPPORT;
-    struct walk *walk = malloc(sizeof *walk);
-    if (!walk)
-        return -ENOMEM;
-    walk->each = each;
-    walk->ctx = ctx;
-    walk->record.scratch_len = walk->record.pair_count = walk->record.resource_count = 0;
-    int end = show_all(walk, raw, show);
-    free(walk);
-    return end;
+    bool is_whole = format != FORMAT_OTLP_METRICS && format != FORMAT_OTLP_LOGS;
+    return walk_all(is_whole ? show_of(format) : NULL, raw, each, ctx);
+}
+
+int records_show(enum batch_format format, struct bytes raw,
+                 int (*each)(void *ctx, const struct record *record), void *ctx)
+{
+    return walk_all(show_of(format), raw, each, ctx);
 }

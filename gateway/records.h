@@ -1,12 +1,12 @@
 /* records.h - what a raw payload says, record by record, for people: samples, lines and spans.
  *
- * Reads remote write 1.0, Loki push and OTLP traces; other formats give -EPROTONOSUPPORT. Only the levels
+ * Reads remote write 1.0, Loki push and OTLP; remote write 2.0 gives -EPROTONOSUPPORT. Only the levels
  * down to the record and the scalars of attributes are read, each by its own loop; past RECORD_MAX_PAIRS
  * labels, and past the scratch for numbers and unescaped values, the rest of a record's labels is left out.
  * Pure, any thread.
  *
  * Sources: prometheus/prompb/{remote,types}.proto, grafana/loki pkg/push/push.proto, opentelemetry-proto v1
- * (collector/trace/v1, trace/v1, common/v1).
+ * (the collector services, trace, metrics, logs and common, v1).
  */
 #ifndef GATEWAY_RECORDS_H
 #define GATEWAY_RECORDS_H
@@ -41,6 +41,12 @@ struct record {
  * other than 0, which is then returned. 0 at the end, -EBADMSG (records before the damage were shown),
  * -EPROTONOSUPPORT, -ENOMEM. */
 int records_each(enum batch_format format, struct bytes raw,
+                 int (*each)(void *ctx, const struct record *record), void *ctx);
+
+/* records_show: the same for people, who see OTLP's metrics (a record each point: its attributes after the
+ * resource's, and aggregation_temporality="delta" where that is so) and log records as well, in which
+ * records_each does not count as the ledger does and gives -EPROTONOSUPPORT. */
+int records_show(enum batch_format format, struct bytes raw,
                  int (*each)(void *ctx, const struct record *record), void *ctx);
 
 /* record_find: the value of a label or attribute; ptr is NULL when it has none of that name. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "gateway/backend.h"
+#include "gateway/backend_kind.h"
 #include "gateway/replay_work.h"
 #include "gateway/tap_query.h"
 
@@ -131,8 +131,8 @@ static void serve(struct http_request *request, void *ctx)
     }
     if (!work->has_rate)
         work->rate = work->config->replay_rate_bytes;
-    work->limit_bytes = backend_limit_of(work->config, work->signal);
-    work->formats = backend_formats_of(work->config, work->signal);
+    work->limit_bytes = backend_kind_limit(work->config, work->signal);
+    work->formats = backend_kind_formats(work->config, work->signal);
     buf_init(&work->block, MOST_MESSAGE);
     buf_init(&work->raw, MOST_MESSAGE);
     buf_init(&work->message, MOST_MESSAGE);

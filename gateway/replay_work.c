@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/snap.h"
-#include "gateway/backend.h"
+#include "gateway/backend_kind.h"
 #include "gateway/job.h"
 #include "gateway/record_print.h"
 #include "gateway/waited.h"

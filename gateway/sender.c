@@ -1,4 +1,4 @@
-/* The one file that knows curl, but for what grpc_connection does with a connection. */
+/* What knows curl, but for the lists of request_headers and what grpc_connection does with a connection. */
 #include "gateway/sender.h"
 
 #include <curl/curl.h>
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "gateway/bearer.h"
 #include "gateway/grpc_connection.h"
+#include "gateway/request_headers.h"
 
 enum { MOST_ANSWER = 8 * 1024, CONNECT_MS = 10 * 1000, IDLE_CONNECTION_S = 60 };
 
@@ -151,69 +152,10 @@ static struct exchange *exchange_new(struct sender *sender)
     return x;
 }
 
-/* ---- request headers */
-
-static int add_header(struct curl_slist **list, const char *name, const char *value)
-{
-    struct buf line;
-    buf_init(&line, BEARER_MAX + 1024);
-    int err = buf_printf(&line, "%s:%s%s", name, value[0] ? " " : "", value);
-    if (err == 0)
-        err = buf_append(&line, "", 1);
-    struct curl_slist *longer = err < 0 ? NULL : curl_slist_append(*list, (char *)line.ptr);
-    buf_fini(&line);
-    if (!longer)
-        return -ENOMEM;
-    *list = longer;
-    return 0;
-}
-
-/* What each kind wants to see. Loki takes its snappy without being told. */
-static int add_kind(struct curl_slist **list, enum backend_kind kind)
-{
-    if (kind == BACKEND_OTLP_GRPC)
-        return add_header(list, "Content-Type", "application/grpc");
-    int err = add_header(list, "Content-Type", "application/x-protobuf");
-    if (err == 0 && kind != BACKEND_LOKI && kind != BACKEND_OTLP_PLAIN)
-        err = add_header(list, "Content-Encoding", "snappy");
-    if (err == 0 && kind == BACKEND_REMOTE_WRITE)
-        err = add_header(list, "X-Prometheus-Remote-Write-Version", "0.1.0");
-    return err;
-}
-
-static int add_bearer(struct sender *sender, struct curl_slist **list)
+static int make_list(struct sender *sender, struct curl_slist **list)
 {
     const char *token = bearer_get(&sender->bearer, clock_mono_ns());
-    struct buf value;
-    if (!token)
-        return 0;
-    buf_init(&value, BEARER_MAX + 64);
-    int err = buf_printf(&value, "Bearer %s", token);
-    if (err == 0)
-        err = buf_append(&value, "", 1);
-    if (err == 0)
-        err = add_header(list, "Authorization", (char *)value.ptr);
-    buf_fini(&value);
-    return err;
-}
-
-static int add_headers(struct sender *sender, struct curl_slist **list)
-{
-    const struct gateway_backend_config *config = sender->config;
-    int err = add_kind(list, sender->kind);
-    if (err == 0)
-        err = add_header(list, "User-Agent", "tributary-gateway/" TRIBUTARY_VERSION);
-    if (err == 0)
-        err = add_header(list, "Expect", ""); /* curl would wait a second for it */
-    if (err == 0 && sender->host)
-        err = add_header(list, "Host", sender->host);
-    if (err == 0 && config->tenant && config->tenant[0])
-        err = add_header(list, "X-Scope-OrgID", config->tenant);
-    if (err == 0)
-        err = add_bearer(sender, list);
-    for (size_t i = 0; i < config->headers.count && err == 0; i++)
-        err = add_header(list, config->headers.items[i].key, config->headers.items[i].value);
-    return err;
+    return request_headers_add(sender->config, sender->kind, sender->host, token, list);
 }
 
 /* ---- posting */
@@ -230,7 +172,7 @@ int sender_start(struct sender *sender, struct sender_post *post)
     x->error[0] = 0;
     x->started_ns = clock_mono_ns();
     buf_clear(&x->answer);
-    if (add_headers(sender, &x->headers) < 0) {
+    if (make_list(sender, &x->headers) < 0) {
         exchange_free(x);
         return -ENOMEM;
     }
@@ -349,7 +291,7 @@ static int get_page(struct exchange *x, const char *url, int timeout_ms, struct 
     long status = 0;
     x->tries = 0;
     x->error[0] = 0;
-    if (add_headers(x->sender, &x->headers) < 0)
+    if (make_list(x->sender, &x->headers) < 0)
         return -ENOMEM;
     curl_easy_setopt(x->easy, CURLOPT_URL, url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
@@ -467,7 +409,7 @@ static CURL *make_connection(void *ctx)
 static struct curl_slist *make_headers(void *ctx)
 {
     struct curl_slist *list = NULL;
-    if (add_headers(ctx, &list) < 0) { /* memory: the call goes without, and is answered */
+    if (make_list(ctx, &list) < 0) { /* memory: the call goes without, and is answered */
         curl_slist_free_all(list);
         return NULL;
     }

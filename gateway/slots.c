@@ -51,7 +51,7 @@ struct picking {
     size_t count, room;
     uint64_t raw_bytes, open, used; /* bit sets: slots that may still give rows; those that gave */
     size_t most_slots, used_count;
-    bool is_alone, is_full;
+    bool is_alone, is_bulk, is_full;
 };
 
 /* The open slot whose head has the smallest row id; -ENOENT when none has one. */
@@ -79,8 +79,7 @@ static uint64_t stream_bytes(const struct buffer_row *row)
                                                                          : row->largest_stream_bytes;
 }
 
-/* Whether the row belongs to a backlog that is to go out slowly. */
-static bool has_waited(const struct slots *slots, const struct buffer_row *row)
+bool slots_is_backlog(const struct slots *slots, const struct buffer_row *row)
 {
     return slots->backlog_pace && slots->backlog_pace->rate > 0 &&
            clock_wall_ns() - row->committed_at_ns > (int64_t)SLOTS_BACKLOG_MS * 1000000;
@@ -89,7 +88,8 @@ static bool has_waited(const struct slots *slots, const struct buffer_row *row)
 static int64_t wait_of(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
     int64_t wait = slots->pace ? pace_wait(slots->pace, origin, stream_bytes(row), now_ns) : 0;
-    int64_t backlog = has_waited(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
+    int64_t backlog =
+        slots_is_backlog(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
     return backlog > wait ? backlog : wait;
 }
 
@@ -109,9 +109,12 @@ static bool may_join(struct slots *slots, struct picking *p, int number, int64_t
     uint64_t origin = pace_origin(row->origin);
     bool is_alone = isolation_has(slots->isolation, origin, now_ns);
     bool is_new_slot = !(p->used >> number & 1);
-    if (p->count == 0)
+    bool is_bulk = batch_is_bulk(row->origin); /* a full request is answered later, and more often with 429 */
+    if (p->count == 0) {
         p->is_alone = is_alone;
-    else if (is_alone != p->is_alone || (is_alone && strcmp(row->origin, p->rows[0].origin) != 0))
+        p->is_bulk = is_bulk;
+    } else if (is_bulk != p->is_bulk || is_alone != p->is_alone ||
+               (is_alone && strcmp(row->origin, p->rows[0].origin) != 0))
         return false;
     if (is_new_slot && p->used_count == p->most_slots)
         return false;
@@ -138,7 +141,7 @@ static int add_row(struct slots *slots, struct picking *p, int number, int64_t n
     p->used |= UINT64_C(1) << number;
     if (slots->pace)
         (void)pace_charge(slots->pace, pace_origin(slot->head.origin), stream_bytes(&slot->head), now_ns);
-    if (has_waited(slots, &slot->head))
+    if (slots_is_backlog(slots, &slot->head))
         (void)pace_charge(slots->backlog_pace, 0, slot->head.raw_bytes, now_ns);
     pass_head(slot);
     return 0;

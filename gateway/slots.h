@@ -44,6 +44,9 @@ int slots_init(struct slots *slots);
 int slots_take(struct slots *slots, size_t share, int64_t now_ns, struct buffer_row **ret_rows,
                size_t *ret_count);
 
+/* slots_is_backlog: whether the row has waited so long that backlog_pace says when it goes. */
+bool slots_is_backlog(const struct slots *slots, const struct buffer_row *row);
+
 /* slots_hold: a request that was not made by slots_take holds these (a bit set). */
 void slots_hold(struct slots *slots, uint64_t held);
 

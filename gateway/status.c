@@ -19,6 +19,7 @@ struct status {
     int64_t behind_ns[REPORT_MAX_BACKENDS]; /* monotonic: when it was logged last; 0: it is not behind */
     char wal_readers[TELEMETRY_COUNT][sizeof((struct buffer_state *)0)->wal_reader]; /* told of; "": nobody */
     struct rate rates[REPORT_MAX_BACKENDS]; /* the backends' order is that of the configuration */
+    bool was_away[REPORT_MAX_BACKENDS];     /* when its rate was observed last */
     struct fanout_view views[REPORT_MAX_BACKENDS];
     struct rate_view rate_views[REPORT_MAX_BACKENDS];
     const struct discarded *discarded[REPORT_MAX_BACKENDS]; /* borrowed */
@@ -42,6 +43,9 @@ static void observe(struct status *status)
                                    .settled = view->ledger.accepted - view->ledger.buffered,
                                    .committed_bytes = state.committed_bytes,
                                    .lag_bytes = view->ledger.lag_bytes};
+        if (view->away != status->was_away[i]) /* what was before says nothing of what comes */
+            status->rates[i] = (struct rate){0};
+        status->was_away[i] = view->away;
         rate_add(&status->rates[i], point);
     }
 }

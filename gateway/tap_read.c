@@ -114,7 +114,7 @@ static int show_record(void *ctx, const struct record *record)
 static void show_row(struct tap_read *read)
 {
     struct show show = {.read = read};
-    int end = records_each(read->row.format, buf_bytes(&read->raw), show_record, &show);
+    int end = records_show(read->row.format, buf_bytes(&read->raw), show_record, &show);
     if (end == STOPPED)
         return;
     if (end == -EPROTONOSUPPORT)

@@ -37,6 +37,8 @@ enum { TRANSLATE_MAX_BYTES = 256 << 20, TRANSLATE_MAX_RECORDS = 8 << 20 };
     X(TIME, "time", "a point or line without a time")                                                        \
     X(VALUE, "value", "a point without a value, or a metric without a kind")                                 \
     X(LABELS, "labels", "too many attributes, or nested too deep")                                           \
+    X(LINE, "line", "a line over 256 KiB")                                                                   \
+    X(OLD, "old", "a line more than a week older than its receipt")                                          \
     X(DUPLICATE, "duplicate", "another point of the same series and time is in the request")
 
 #define X(id, ...) TRANSLATE_##id,

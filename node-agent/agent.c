@@ -237,8 +237,10 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
     ship_set_refusals(agent->full.ship, agent->refusals);
     if (agent->spool)
         spool_start(agent->spool, agent->full.ship);
-    if (agent->logs)
+    if (agent->logs) {
+        ship_use_bulk(agent->full.ship);
         logs_set_ship(agent->logs, agent->full.ship);
+    }
     if (agent->otlp && !agent->waiting.ship)
         otlp_set_ship(agent->otlp, agent->full.ship);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 0);

@@ -138,6 +138,10 @@ static const struct conf_option logs_options[] = {
      .help = "Longer lines are cut, marked and counted."},
     {"batch_raw_bytes", CONF_SIZE, AT(logs.batch_raw_bytes) - AT(logs), "2MiB", 64 * KIB, 3 * MIB,
      .help = "Raw log bytes of one batch at most."},
+    {"bulk_bytes", CONF_SIZE, AT(logs.bulk_bytes) - AT(logs), "384KiB", 0, GIB,
+     .help = "A log of which this much is unread at its turn goes apart from the others, so that their lines "
+             "need not "
+             "wait in the gateway behind its own; 0: all go together."},
     {"rescan", CONF_DURATION, AT(logs.rescan_ms) - AT(logs), "10s", SECOND, 10 * MINUTE,
      .help = "Time between two walks of the root, besides inotify."},
     {"stream_rate", CONF_SIZE, AT(logs.stream_rate_bytes) - AT(logs), "0", 0, GIB,

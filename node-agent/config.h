@@ -73,7 +73,7 @@ struct agent_config {
     struct {
         bool enabled;
         const char *root;
-        int64_t max_line_bytes, batch_raw_bytes, rescan_ms, stream_rate_bytes;
+        int64_t max_line_bytes, batch_raw_bytes, bulk_bytes, rescan_ms, stream_rate_bytes;
         int64_t max_age_ms;       /* 0: any age */
         const char *read_from;    /* tail_start.h */
         int64_t max_streams;      /* 0: any number */

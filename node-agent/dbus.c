@@ -11,14 +11,12 @@
 #include "base/buf.h"
 
 enum {
-    MESSAGE_BYTES = 16 * 1024 * 1024,
     REQUEST_BYTES = 16 * 1024,
     ANSWER_SECONDS = 5,
-    FIXED_BYTES = 16,
     MAX_STRAYS = 1000 /* messages that are not the answer */
 };
 enum message_type { METHOD_CALL = 1, METHOD_RETURN = 2, ERROR = 3 };
-enum field { PATH = 1, INTERFACE = 2, MEMBER = 3, REPLY_SERIAL = 5, DESTINATION = 6, SIGNATURE = 8 };
+enum field { PATH = 1, INTERFACE = 2, MEMBER = 3, DESTINATION = 6, SIGNATURE = 8 };
 
 struct dbus {
     int fd;
@@ -170,7 +168,7 @@ static int make_request(struct dbus *dbus, const char *destination, const char *
         err = put_fields(dbus, destination, path, interface, member, count);
     if (err < 0)
         return err;
-    set_u32(b, 12, b->len - FIXED_BYTES);
+    set_u32(b, 12, b->len - DBUS_FIXED_BYTES);
     err = pad(b, 8);
     size_t body = b->len;
     for (size_t i = 0; i < count && err == 0; i++)
@@ -182,137 +180,37 @@ static int make_request(struct dbus *dbus, const char *destination, const char *
 
 /* ---- an answer ---- */
 
-static bool align(struct dbus_reader *r, size_t step, size_t needed)
-{
-    size_t at = (r->at + step - 1) / step * step;
-    if (r->failed || at > r->len || r->len - at < needed) {
-        r->failed = true;
-        return false;
-    }
-    r->at = at;
-    return true;
-}
-
-uint32_t dbus_read_u32(struct dbus_reader *r)
-{
-    if (!align(r, 4, 4))
-        return 0;
-    const uint8_t *p = r->begin + r->at;
-    r->at += 4;
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-uint64_t dbus_read_u64(struct dbus_reader *r)
-{
-    if (!align(r, 8, 8))
-        return 0;
-    uint64_t low = dbus_read_u32(r);
-    return low | (uint64_t)dbus_read_u32(r) << 32;
-}
-
-static const char *take_text(struct dbus_reader *r, size_t len)
-{
-    if (r->failed || len >= r->len - r->at || r->begin[r->at + len] != '\0') {
-        r->failed = true;
-        return "";
-    }
-    const char *text = (const char *)r->begin + r->at;
-    r->at += len + 1;
-    return text;
-}
-
-const char *dbus_read_string(struct dbus_reader *r)
-{
-    uint32_t len = dbus_read_u32(r);
-    return take_text(r, len);
-}
-
-static const char *read_signature(struct dbus_reader *r)
-{
-    size_t len = align(r, 1, 1) ? r->begin[r->at++] : 0;
-    return take_text(r, len);
-}
-
-size_t dbus_read_array(struct dbus_reader *r)
-{
-    size_t len = dbus_read_u32(r);
-    if (!align(r, 8, 0) || len > r->len - r->at) {
-        r->failed = true;
-        return r->at;
-    }
-    return r->at + len;
-}
-
-bool dbus_read_struct(struct dbus_reader *r, size_t end)
-{
-    return r->at < end && align(r, 8, 1);
-}
-
-/* The serial of the request that a message answers; 0 for none. */
-static uint32_t read_reply_serial(struct bytes fields)
-{
-    struct dbus_reader r = {.begin = fields.ptr, .len = fields.len};
-    uint32_t serial = 0;
-    while (!r.failed && r.at < r.len && align(&r, 8, 1)) {
-        uint8_t code = r.begin[r.at++];
-        const char *signature = read_signature(&r);
-        if (strcmp(signature, "u") == 0) {
-            uint32_t value = dbus_read_u32(&r);
-            serial = code == REPLY_SERIAL ? value : serial;
-        } else if (strcmp(signature, "s") == 0 || strcmp(signature, "o") == 0) {
-            dbus_read_string(&r);
-        } else if (strcmp(signature, "g") == 0) {
-            read_signature(&r);
-        } else {
-            return 0;
-        }
-    }
-    return serial;
-}
-
-/* One message: its type, the serial it answers, its body. */
-static int receive_message(struct dbus *dbus, int *ret_type, uint32_t *ret_serial,
-                           struct dbus_reader *ret_body)
+static int receive_message(struct dbus *dbus, struct dbus_message *ret_message)
 {
     buf_clear(&dbus->answer);
-    int err = receive(dbus, FIXED_BYTES);
+    int err = receive(dbus, DBUS_FIXED_BYTES);
     if (err < 0)
         return err;
-    if (dbus->answer.ptr[0] != 'l')
-        return -EBADMSG;
-    struct dbus_reader fixed = {.begin = dbus->answer.ptr, .len = FIXED_BYTES, .at = 4};
-    size_t body = dbus_read_u32(&fixed);
-    dbus_read_u32(&fixed);
-    size_t fields = dbus_read_u32(&fixed), padded = (fields + 7) / 8 * 8;
-    if (body > MESSAGE_BYTES / 2 || fields > MESSAGE_BYTES / 4)
-        return -EMSGSIZE;
-    err = receive(dbus, padded + body);
-    if (err < 0)
-        return err;
-    *ret_type = dbus->answer.ptr[1];
-    *ret_serial = read_reply_serial((struct bytes){dbus->answer.ptr + FIXED_BYTES, fields});
-    *ret_body = (struct dbus_reader){.begin = dbus->answer.ptr + FIXED_BYTES + padded, .len = body};
-    return 0;
+    size_t rest = 0;
+    err = dbus_message_rest(dbus->answer.ptr, &rest);
+    if (err == 0)
+        err = receive(dbus, rest);
+    return err == 0 ? dbus_message_parse(buf_bytes(&dbus->answer), ret_message) : err;
 }
 
 int dbus_call(struct dbus *dbus, const char *destination, const char *path, const char *interface,
               const char *member, const char *const *args, struct dbus_reader *ret_reader)
 {
-    int type = 0, err = make_request(dbus, destination, path, interface, member, args);
-    uint32_t serial = 0;
-    struct dbus_reader body = {.failed = true};
+    int err = make_request(dbus, destination, path, interface, member, args);
+    struct dbus_message message = {.type = 0};
     if (err == 0)
         err = send_all(dbus, dbus->request.ptr, dbus->request.len);
     for (int i = 0; err == 0; i++) {
-        err = i < MAX_STRAYS ? receive_message(dbus, &type, &serial, &body) : -EBADMSG;
-        if (err == 0 && serial == dbus->serial && (type == METHOD_RETURN || type == ERROR))
+        err = i < MAX_STRAYS ? receive_message(dbus, &message) : -EBADMSG;
+        if (err == 0 && message.answers == dbus->serial &&
+            (message.type == METHOD_RETURN || message.type == ERROR))
             break;
     }
     if (err < 0)
         return err;
-    if (type == ERROR)
+    if (message.type == ERROR)
         return -EREMOTEIO;
-    *ret_reader = body;
+    *ret_reader = message.body;
     return 0;
 }
 
@@ -324,7 +222,7 @@ int dbus_get_property(struct dbus *dbus, const char *destination, const char *pa
     int err = dbus_call(dbus, destination, path, "org.freedesktop.DBus.Properties", "Get", args, &reader);
     if (err < 0)
         return err;
-    if (strcmp(read_signature(&reader), signature) != 0)
+    if (strcmp(dbus_read_signature(&reader), signature) != 0)
         return -EBADMSG;
     *ret_reader = reader;
     return 0;
@@ -352,7 +250,7 @@ static int open_at(const char *path, bool is_abstract, bool has_bus, struct dbus
     dbus->fd = -1;
     dbus->has_bus = has_bus;
     buf_init(&dbus->request, REQUEST_BYTES);
-    buf_init(&dbus->answer, MESSAGE_BYTES);
+    buf_init(&dbus->answer, DBUS_MESSAGE_BYTES);
     int err = connect_to(dbus, path, is_abstract);
     if (err == 0)
         err = authenticate(dbus);

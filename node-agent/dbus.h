@@ -7,7 +7,7 @@
 #ifndef NODE_AGENT_DBUS_H
 #define NODE_AGENT_DBUS_H
 
-#include "base/bytes.h"
+#include "node-agent/dbus_message.h"
 
 struct dbus;
 
@@ -19,13 +19,6 @@ int dbus_open_system(struct dbus **ret_dbus);
 int dbus_open_private(const char *path, struct dbus **ret_dbus);
 void dbus_free(struct dbus *dbus); /* NULL is fine */
 
-/* What is left of an answer's body. A reader that fails once keeps failing. */
-struct dbus_reader {
-    const uint8_t *begin;
-    size_t len, at;
-    bool failed;
-};
-
 /* dbus_call: args are strings, NULL ends. 0 with the answer, borrowed until the next call; -EREMOTEIO: the
  * peer answered with an error; or the socket's. */
 int dbus_call(struct dbus *dbus, const char *destination, const char *path, const char *interface,
@@ -35,15 +28,5 @@ int dbus_call(struct dbus *dbus, const char *destination, const char *path, cons
  * Errors as dbus_call, -EBADMSG: of another type. */
 int dbus_get_property(struct dbus *dbus, const char *destination, const char *path, const char *interface,
                       const char *property, const char *signature, struct dbus_reader *ret_reader);
-
-/* The basic types; 0 or "" once failed. Strings ("s", "o") are borrowed as long as the answer. */
-uint32_t dbus_read_u32(struct dbus_reader *reader);
-uint64_t dbus_read_u64(struct dbus_reader *reader);
-const char *dbus_read_string(struct dbus_reader *reader);
-
-/* dbus_read_array: begins an array of structs; where it ends. dbus_read_struct: begins the next of them;
- * false at the end. */
-size_t dbus_read_array(struct dbus_reader *reader);
-bool dbus_read_struct(struct dbus_reader *reader, size_t end);
 
 #endif

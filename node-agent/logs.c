@@ -34,13 +34,16 @@ struct logs {
     unsigned ticks;
     int64_t wait_until_ns; /* for what pods are like; monotonic; 0: it is known, or was waited for */
     struct stats_cell *offsets_written, *files, *queued, *rewinds, *gone;
-    int save_error; /* last one told in the log */
+    int save_error;   /* last one told in the log */
+    bool has_resumed; /* a gateway answered */
     int closing;
 };
 
 static void on_retry(uv_timer_t *timer)
 {
     struct logs *l = timer->data;
+    if (l->ship && l->seal.bulk_waiting) /* they wait for what is delivered, and perhaps nothing is sent */
+        ship_ask(l->ship, TELEMETRY_LOGS);
     if (l->ship && tail_has_dirty(l->tail))
         ship_wake(l->ship, TELEMETRY_LOGS);
 }
@@ -55,26 +58,51 @@ static bool is_waiting(struct logs *l)
     return l->wait_until_ns != 0;
 }
 
+static void start_retry(struct logs *l)
+{
+    if (!uv_is_active((uv_handle_t *)&l->retry))
+        uv_timer_start(&l->retry, on_retry, RETRY_MS, 0);
+}
+
 /* A batch of lines, or -EAGAIN; comes back by itself for what could not be read yet. */
 static int seal(void *ctx, struct batch **ret_batch)
 {
     struct logs *l = ctx;
     if (!tail_has_dirty(l->tail))
         return -EAGAIN;
-    if (!is_waiting(l) && logs_seal_batch(&l->seal, ret_batch) == 0)
-        return 0;
-    if (tail_has_dirty(l->tail) && !tail_is_polling(l->tail))
-        uv_timer_start(&l->retry, on_retry, RETRY_MS, 0);
-    return -EAGAIN;
+    int err = is_waiting(l) ? -EAGAIN : logs_seal_batch(&l->seal, ret_batch);
+    bool is_looked_at = err == 0 || tail_is_polling(l->tail);
+    if (l->seal.bulk_waiting || (!is_looked_at && tail_has_dirty(l->tail)))
+        start_retry(l);
+    return err < 0 ? -EAGAIN : 0;
 }
 
 /* ---- answers ---- */
 
+static void drop_in_flight(struct logs *l)
+{
+    size_t count;
+    struct tail_log **logs = tail_logs(l->tail, &count);
+    for (size_t i = 0; i < count; i++)
+        log_bulk_dropped(&logs[i]->bulk);
+}
+
+static void note_delivered(struct logs *l, bool is_bulk, uint64_t seq)
+{
+    l->seal.bulks.delivered[is_bulk] = seq;
+    offsets_deliver(l->offsets, is_bulk, seq);
+}
+
 static void commit(struct logs *l, const struct batch *batch)
 {
+    size_t count;
+    struct tail_log **logs = tail_logs(l->tail, &count);
+    for (size_t i = 0; i < count; i++)
+        log_bulk_committed(&logs[i]->bulk, batch->seq);
     for (size_t i = 0; i < batch->source_count; i++) {
         const struct batch_source *s = &batch->sources[i];
-        offsets_commit(l->offsets, s->file, s->end, logs_seal_get_lines(&l->seal, i));
+        offsets_commit(l->offsets, batch_is_bulk(batch->origin), s->file, s->end,
+                       logs_seal_get_lines(&l->seal, i));
     }
     logs_seal_answered(&l->seal);
     offsets_store_note(l->store, batch->raw_bytes);
@@ -84,12 +112,14 @@ static void committed(void *ctx, const struct batch *batch, const struct wire_re
 {
     struct logs *l = ctx;
     if (strcmp(reply->buffer_id, offsets_buffer(l->offsets)) != 0) { /* a buffer that was never greeted */
+        drop_in_flight(l);
         tail_reset_all(l->tail, l->offsets);
         return;
     }
+    bool is_bulk = batch_is_bulk(batch->origin);
     commit(l, batch);
-    offsets_checkpoint(l->offsets, batch->seq);
-    offsets_deliver(l->offsets, reply->delivered_seq);
+    offsets_checkpoint(l->offsets, is_bulk, batch->seq);
+    note_delivered(l, is_bulk, reply->delivered_seq);
 }
 
 static void refused(void *ctx, const struct batch *batch, const char *reason)
@@ -98,12 +128,37 @@ static void refused(void *ctx, const struct batch *batch, const char *reason)
     commit(ctx, batch);
 }
 
+/* What an earlier boot, or this one before, left undelivered in the buffer: each log goes on in the origin
+ * that its last lines went to. */
+static void begin_buffer(struct logs *l, const struct wire_resume_reply *reply)
+{
+    size_t count;
+    struct tail_log **logs = tail_logs(l->tail, &count);
+    for (size_t i = 0; i < count; i++)
+        log_bulk_forget(&logs[i]->bulk, tail_resume_is_bulk(logs[i], l->offsets, reply));
+    for (size_t i = 0; i < count; i++)
+        logs[i]->bulk.is_born = tail_resume_is_known(logs[i], l->offsets);
+}
+
+static void note_standing(struct logs *l, const struct wire_resume_reply *reply, bool is_new)
+{
+    const struct wire_resume_reply *of[2] = {reply, reply->bulk};
+    for (int bulk = 0; bulk < 2; bulk++) {
+        if (is_new)
+            l->seal.bulks.delivered[bulk] = 0;
+        else if (of[bulk])
+            note_delivered(l, bulk, of[bulk]->delivered_seq);
+        l->seal.bulks.held_before[bulk] = of[bulk] && of[bulk]->holds_undelivered;
+    }
+}
+
 static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool handed_over,
                     const struct batch *in_flight)
 {
     struct logs *l = ctx;
     if (reply->assignment_version == 0) /* this gateway knows of no pods */
         l->wait_until_ns = 0;
+    bool is_other = strcmp(reply->buffer_id, offsets_buffer(l->offsets)) != 0;
     struct tail_resumed result = tail_resume(l->tail, l->offsets, reply, handed_over, in_flight != NULL);
     if (result.rewound) {
         stats_add(l->rewinds, 1);
@@ -113,6 +168,12 @@ static bool resumed(void *ctx, const struct wire_resume_reply *reply, bool hande
     }
     if (result.moved)
         offsets_store_hurry(l->store);
+    if (result.drop)
+        drop_in_flight(l);
+    note_standing(l, reply, is_other);
+    if (!l->has_resumed || (is_other && !handed_over))
+        begin_buffer(l, reply);
+    l->has_resumed = true;
     return result.drop;
 }
 

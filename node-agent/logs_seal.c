@@ -75,8 +75,22 @@ static void tell_held(struct logs_seal *l, struct tail_log *const *logs, size_t 
              l->config->logs.max_streams);
 }
 
-/* Logs that have something to read, in turn, at most LOGS_IN_BATCH. */
-static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
+/* A log that is new: an earlier one of the container, or of a pod of that name, may have lines under way, and
+ * theirs are the same streams. */
+static void follow_former(struct tail_log *log, struct tail_log *const *logs, size_t count)
+{
+    log->bulk.is_born = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct log_bulk *former = &logs[i]->bulk;
+        if (logs[i] != log && former->is_born && (former->is_bulk || former->last_seq) &&
+            former->last_seq >= log->bulk.last_seq &&
+            strcmp(logs[i]->streams[0].labels, log->streams[0].labels) == 0)
+            log_bulk_follow(&log->bulk, former);
+    }
+}
+
+/* Logs of one origin that have something to read, in turn, at most LOGS_IN_BATCH. */
+static size_t pick_logs(struct logs_seal *l, bool is_bulk, struct pick picks[LOGS_IN_BATCH])
 {
     size_t count, n = 0, i = 0;
     struct tail_log **logs = tail_logs(l->tail, &count);
@@ -86,11 +100,19 @@ static size_t pick_logs(struct logs_seal *l, struct pick picks[LOGS_IN_BATCH])
         struct tail_log *log = logs[(first + i) % count];
         if (!log->dirty)
             continue;
+        if (!log->bulk.is_born)
+            follow_former(log, logs, count);
         log->held = !log_policy_admits(log, room);
         held += log->held;
-        if (log->held)
+        if (log->held || log->bulk.is_bulk != is_bulk)
             continue;
         uint64_t unread = tail_log_unread(log, l->reader.mono_ns);
+        if (unread > 0 && log_bulk_turn(&l->bulks, &log->bulk, unread, l->reader.mono_ns) == LOG_BULK_WAIT) {
+            l->bulk_waiting++;
+            continue;
+        }
+        if (log->bulk.is_bulk != is_bulk)
+            continue;
         uint64_t allowed = unread ? allowance(l, log) : 0;
         if (unread > 0 && allowed == 0)
             continue;
@@ -182,10 +204,10 @@ static int read_picks(struct logs_seal *l, struct batch *batch, struct pick *pic
 }
 
 /* Nothing of what was read is to be sent: that needs no gateway. True when positions moved. */
-static bool commit_dropped(struct logs_seal *l, const struct batch *batch)
+static bool commit_dropped(struct logs_seal *l, bool is_bulk, const struct batch *batch)
 {
     for (size_t i = 0; i < batch->source_count; i++)
-        offsets_commit(l->offsets, batch->sources[i].file, batch->sources[i].end, 0);
+        offsets_commit(l->offsets, is_bulk, batch->sources[i].file, batch->sources[i].end, 0);
     return batch->source_count > 0;
 }
 
@@ -224,14 +246,21 @@ static int start_round(struct logs_seal *l, const struct pick *picks, size_t cou
     return push_reserve(&l->push, bytes < l->push.limit ? bytes : l->push.limit);
 }
 
-/* One round of reading into a batch: 0, -EAGAIN (nothing to read), or an error. */
-static int seal_round(struct logs_seal *l, struct batch **ret_batch)
+static void mark_in_flight(struct logs_seal *l, const struct pick *picks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        picks[i].log->bulk.is_in_flight = true;
+    l->was_bulk = count && picks[0].log->bulk.is_bulk;
+}
+
+/* One round of reading into a batch of one origin: 0, -EAGAIN (nothing to read), or an error. */
+static int seal_round(struct logs_seal *l, bool is_bulk, struct batch **ret_batch)
 {
     struct pick picks[LOGS_IN_BATCH];
-    size_t count = pick_logs(l, picks);
+    size_t count = pick_logs(l, is_bulk, picks);
     if (count == 0)
         return -EAGAIN;
-    struct batch *batch = batch_new(l->config->node);
+    struct batch *batch = batch_new(is_bulk ? l->bulk_origin : l->config->node);
     int err = batch ? start_round(l, picks, count) : -ENOMEM;
     if (err == 0)
         err = read_picks(l, batch, picks, count);
@@ -242,29 +271,39 @@ static int seal_round(struct logs_seal *l, struct batch **ret_batch)
         tail_reset_all(l->tail, l->offsets); /* what was read into it is read again */
         return err;
     }
+    if (l->push.records > 0)
+        mark_in_flight(l, picks, count);
     *ret_batch = batch;
     return 0;
 }
 
-int logs_seal_batch(struct logs_seal *l, struct batch **ret_batch)
+static int seal_origin(struct logs_seal *l, bool is_bulk, struct batch **ret_batch)
 {
-    l->reader.wall_ns = clock_wall_ns();
-    l->reader.mono_ns = clock_mono_ns();
     for (int round = 0; round < ROUNDS; round++) {
         struct batch *batch;
-        int err = seal_round(l, &batch);
+        int err = seal_round(l, is_bulk, &batch);
         if (err < 0)
             return err;
         if (batch->records > 0) {
             *ret_batch = batch;
             return 0;
         }
-        bool moved = commit_dropped(l, batch);
+        bool moved = commit_dropped(l, is_bulk, batch);
         batch_free(batch);
         if (!moved)
             break;
     }
     return -EAGAIN;
+}
+
+int logs_seal_batch(struct logs_seal *l, struct batch **ret_batch)
+{
+    bool is_bulk = !l->was_bulk;
+    l->reader.wall_ns = clock_wall_ns();
+    l->reader.mono_ns = clock_mono_ns();
+    l->bulk_waiting = 0;
+    int err = seal_origin(l, is_bulk, ret_batch);
+    return err == -EAGAIN ? seal_origin(l, !is_bulk, ret_batch) : err;
 }
 
 uint64_t logs_seal_get_lines(const struct logs_seal *l, size_t source)
@@ -311,6 +350,8 @@ void logs_seal_init(struct logs_seal *l, const struct agent_config *config, stru
     *l = (struct logs_seal){.config = config};
     push_init(&l->push, limit > max_line + LABEL_ROOM ? limit : max_line + LABEL_ROOM);
     tail_reader_init(&l->reader, max_line, &l->push);
+    l->bulks.bytes = (uint64_t)config->logs.bulk_bytes;
+    batch_name_bulk(config->node, l->bulk_origin);
     l->reader.max_age_ns = config->logs.max_age_ms * INT64_C(1000000);
     set_counts(l, stats);
 }

@@ -1,8 +1,9 @@
 /* logs_seal.h - makes a batch of what the logs hold: picks, shares, reads, names the sources, compresses.
  *
- * Logs that have something new are taken in turn, at most 256 a batch; each may fill an equal part of it, and
- * what a quiet one leaves goes to the others. Remembers how many lines came from each source until the answer
- * is in. Loop thread only.
+ * Logs that flood go into batches of their own (log_bulk.h), which take turns with the others' batches. Logs
+ * that have something new are taken in turn, at most 256 a batch; each may fill an equal part of it, and what
+ * a quiet one leaves goes to the others. Remembers how many lines came from each source until the answer is
+ * in. Loop thread only.
  */
 #ifndef NODE_AGENT_LOGS_SEAL_H
 #define NODE_AGENT_LOGS_SEAL_H
@@ -23,6 +24,10 @@ struct logs_seal {
     int64_t held_told_ns; /* when the bound on streams was told in the log last; monotonic */
     int64_t sealed_ns;    /* when a batch was sealed last; monotonic */
     bool holds_memory;
+    struct log_bulks bulks;
+    bool was_bulk;       /* the batch sealed last */
+    size_t bulk_waiting; /* logs that wait to change their origin, at the last look */
+    char bulk_origin[BATCH_MAX_ORIGIN + 1];
     struct stats_cell *paced;
 };
 

@@ -16,11 +16,15 @@ struct mark {
     size_t count;
 };
 
+struct marks {
+    struct mark items[OFFSETS_MAX_MARKS]; /* by seq */
+    size_t count, claim_count;
+};
+
 struct offsets {
     struct offset **slots; /* owned; a power of two of them */
     size_t slot_count, count;
-    struct mark marks[OFFSETS_MAX_MARKS]; /* by seq */
-    size_t mark_count, claim_count;
+    struct marks marks[2]; /* of the node's origin, of its bulk origin */
     char buffer_id[OFFSETS_BUFFER_LEN + 1];
 };
 
@@ -127,27 +131,38 @@ void offsets_each(struct offsets *o, void (*fn)(void *ctx, struct offset *at), v
             fn(ctx, at);
 }
 
-int offsets_commit(struct offsets *o, const char *key, uint64_t end, uint64_t lines)
+int offsets_commit(struct offsets *o, bool is_bulk, const char *key, uint64_t end, uint64_t lines)
 {
     struct offset *at = offsets_put(o, key);
     if (!at)
         return -ENOMEM;
+    at->is_bulk = is_bulk;
     if (end > at->committed)
         at->committed = end;
     at->committed_lines += lines;
     return 0;
 }
 
+struct counting {
+    bool is_bulk;
+    size_t count;
+};
+
 static void count_open(void *ctx, struct offset *at)
 {
-    size_t *count = ctx;
-    *count += at->committed > at->claimed;
+    struct counting *counting = ctx;
+    counting->count += at->is_bulk == counting->is_bulk && at->committed > at->claimed;
 }
+
+struct claiming {
+    bool is_bulk;
+    struct mark *mark;
+};
 
 static void claim(void *ctx, struct offset *at)
 {
-    struct mark *mark = ctx;
-    if (at->committed <= at->claimed)
+    struct mark *mark = ((struct claiming *)ctx)->mark;
+    if (at->is_bulk != ((struct claiming *)ctx)->is_bulk || at->committed <= at->claimed)
         return;
     mark->claims[mark->count++] = (struct claim){at, at->committed, at->committed_lines};
     at->claimed = at->committed;
@@ -173,34 +188,35 @@ static bool merge(struct mark *older, struct mark *newer)
 }
 
 /* Halves the number of marks. */
-static void merge_neighbours(struct offsets *o)
+static void merge_neighbours(struct marks *m)
 {
     size_t kept = 0;
-    o->claim_count = 0;
-    for (size_t i = 0; i < o->mark_count; kept++) {
-        struct mark mark = o->marks[i++];
-        if (i < o->mark_count && merge(&mark, &o->marks[i]))
+    m->claim_count = 0;
+    for (size_t i = 0; i < m->count; kept++) {
+        struct mark mark = m->items[i++];
+        if (i < m->count && merge(&mark, &m->items[i]))
             i++;
-        o->marks[kept] = mark;
-        o->claim_count += mark.count;
+        m->items[kept] = mark;
+        m->claim_count += mark.count;
     }
-    o->mark_count = kept;
+    m->count = kept;
 }
 
-int offsets_checkpoint(struct offsets *o, uint64_t seq)
+int offsets_checkpoint(struct offsets *o, bool is_bulk, uint64_t seq)
 {
+    struct marks *m = &o->marks[is_bulk];
     struct mark mark = {.seq = seq};
-    size_t count = 0;
-    offsets_each(o, count_open, &count);
-    if (count == 0)
+    struct counting counting = {.is_bulk = is_bulk};
+    offsets_each(o, count_open, &counting);
+    if (counting.count == 0)
         return 0;
-    if (o->mark_count == OFFSETS_MAX_MARKS || (o->mark_count > 1 && o->claim_count > OFFSETS_MAX_CLAIMS))
-        merge_neighbours(o);
-    if (o->mark_count == OFFSETS_MAX_MARKS || !(mark.claims = calloc(count, sizeof *mark.claims)))
+    if (m->count == OFFSETS_MAX_MARKS || (m->count > 1 && m->claim_count > OFFSETS_MAX_CLAIMS))
+        merge_neighbours(m);
+    if (m->count == OFFSETS_MAX_MARKS || !(mark.claims = calloc(counting.count, sizeof *mark.claims)))
         return -ENOMEM;
-    offsets_each(o, claim, &mark);
-    o->marks[o->mark_count++] = mark;
-    o->claim_count += mark.count;
+    offsets_each(o, claim, &(struct claiming){is_bulk, &mark});
+    m->items[m->count++] = mark;
+    m->claim_count += mark.count;
     return 0;
 }
 
@@ -215,16 +231,17 @@ static void settle(const struct mark *mark)
     }
 }
 
-void offsets_deliver(struct offsets *o, uint64_t seq)
+void offsets_deliver(struct offsets *o, bool is_bulk, uint64_t seq)
 {
+    struct marks *m = &o->marks[is_bulk];
     size_t n = 0;
-    for (; n < o->mark_count && o->marks[n].seq <= seq; n++) {
-        settle(&o->marks[n]);
-        o->claim_count -= o->marks[n].count;
-        free(o->marks[n].claims);
+    for (; n < m->count && m->items[n].seq <= seq; n++) {
+        settle(&m->items[n]);
+        m->claim_count -= m->items[n].count;
+        free(m->items[n].claims);
     }
-    o->mark_count -= n;
-    memmove(o->marks, o->marks + n, o->mark_count * sizeof *o->marks);
+    m->count -= n;
+    memmove(m->items, m->items + n, m->count * sizeof *m->items);
 }
 
 bool offsets_is_lost(const struct offsets *o, const char *buffer_id, bool handed_over)
@@ -240,18 +257,27 @@ static void unclaim(void *ctx, struct offset *at)
 
 void offsets_forget_marks(struct offsets *o)
 {
-    for (size_t i = 0; i < o->mark_count; i++)
-        free(o->marks[i].claims);
-    o->mark_count = o->claim_count = 0;
+    for (int bulk = 0; bulk < 2; bulk++) {
+        struct marks *m = &o->marks[bulk];
+        for (size_t i = 0; i < m->count; i++)
+            free(m->items[i].claims);
+        m->count = m->claim_count = 0;
+    }
     offsets_each(o, unclaim, NULL);
+}
+
+static void drop_claims_of(struct mark *mark, const struct offset *at)
+{
+    for (size_t k = 0; k < mark->count; k++)
+        if (mark->claims[k].at == at)
+            mark->claims[k].at = NULL;
 }
 
 static void drop_claims(struct offsets *o, const struct offset *at)
 {
-    for (size_t i = 0; i < o->mark_count; i++)
-        for (size_t k = 0; k < o->marks[i].count; k++)
-            if (o->marks[i].claims[k].at == at)
-                o->marks[i].claims[k].at = NULL;
+    for (int bulk = 0; bulk < 2; bulk++)
+        for (size_t i = 0; i < o->marks[bulk].count; i++)
+            drop_claims_of(&o->marks[bulk].items[i], at);
 }
 
 static void drop(struct offsets *o, struct offset **link)

@@ -5,7 +5,8 @@
  * one and did not take over what the former held, C falls back to D. Checkpoints tie a batch's number to the
  * ends that were committed with it, so that "delivered up to seq" can be told in offsets; they live in
  * memory, and when there are too many, neighbours are merged: the older one's ends then count as delivered
- * with the newer's seq. Does no I/O (offsets_file.h does). Loop thread only.
+ * with the newer's seq. The node's origin and its bulk origin (batch.h) are numbered apart; a file's lines
+ * are in one of the two at a time. Does no I/O (offsets_file.h does). Loop thread only.
  */
 #ifndef NODE_AGENT_OFFSETS_H
 #define NODE_AGENT_OFFSETS_H
@@ -27,6 +28,7 @@ struct offset {
     uint64_t committed, delivered;
     uint64_t committed_lines, delivered_lines; /* lines sent up to there, as far as this agent counted */
     uint64_t claimed;                          /* committed, as the last checkpoint has it */
+    bool is_bulk;                              /* was committed in the bulk origin last */
     int64_t seen_ns;                           /* when its file was last there, by the monotonic clock */
 };
 
@@ -52,14 +54,14 @@ struct offset *offsets_put(struct offsets *offsets, const char *key);
 void offsets_each(struct offsets *offsets, void (*fn)(void *ctx, struct offset *at), void *ctx);
 
 /* offsets_commit: C of key is at least end; lines more were sent. 0 or -ENOMEM. */
-int offsets_commit(struct offsets *offsets, const char *key, uint64_t end, uint64_t lines);
+int offsets_commit(struct offsets *offsets, bool is_bulk, const char *key, uint64_t end, uint64_t lines);
 
-/* offsets_checkpoint: ties everything that was committed since the last one to seq. 0 or -ENOMEM (then D
- * stays behind until the next one). */
-int offsets_checkpoint(struct offsets *offsets, uint64_t seq);
+/* offsets_checkpoint: ties everything that was committed in that origin since the last one to seq, which
+ * counts in each origin by itself. 0 or -ENOMEM (then D stays behind until the next one). */
+int offsets_checkpoint(struct offsets *offsets, bool is_bulk, uint64_t seq);
 
-/* offsets_deliver: the buffer settled everything up to seq: D moves. */
-void offsets_deliver(struct offsets *offsets, uint64_t seq);
+/* offsets_deliver: the buffer settled everything of that origin up to seq: D moves. */
+void offsets_deliver(struct offsets *offsets, bool is_bulk, uint64_t seq);
 
 /* offsets_is_lost: whether a gateway with this buffer calls for a rewind: C belongs to another buffer, and
  * that did not hand over. */

@@ -8,7 +8,7 @@
 #include "node-agent/podpath.h"
 #include "node-agent/push.h"
 
-enum { SOURCE_BYTES = BATCH_MAX_REFUSAL_TEXT + 1 };
+enum { SOURCE_BYTES = 4096 /* cut when it is told */ };
 
 /* The pod by its folder's name, the file as it can be opened, and where in it. */
 static void name_source(const struct refused_line *line, char source[SOURCE_BYTES])
@@ -24,7 +24,9 @@ static void name_source(const struct refused_line *line, char source[SOURCE_BYTE
                  (int)strcspn(container + 1, "/"), container + 1);
     if (line->offset != TAIL_NONE)
         snprintf(offset, sizeof offset, " offset %" PRIu64, line->offset);
-    snprintf(source, SOURCE_BYTES, "%sfile %s/%s%s", pod, log->folder, line->file->name, offset);
+    if (snprintf(source, SOURCE_BYTES, "%sfile %s/%s%s", pod, log->folder, line->file->name, offset) >=
+        SOURCE_BYTES)
+        memcpy(source + SOURCE_BYTES - 4, "...", 4); /* cut */
 }
 
 static int write_push(const struct refused_line *line, struct push *push)

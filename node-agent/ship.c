@@ -1,4 +1,4 @@
-/* ship.c - chooses the gateway and moves the lanes to it, all at once; the assignment; the end. */
+/* ship.c - the links' events, the tick, the end. */
 #include "node-agent/ship.h"
 
 #include <errno.h>
@@ -10,57 +10,33 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node-agent/metrics.h"
-#include "node-agent/ship_lane.h"
-#include "node-agent/ship_routes.h"
+#include "node-agent/ship_inside.h"
 
-enum { TICK_MS = 1000, ASSIGNMENT_CHANNEL = TELEMETRY_COUNT, BURY_MS = 5 };
-#define SECONDS INT64_C(1000000000)
-#define CONNECT_NS (1 * SECONDS)     /* before the other gateways are dialled too */
-#define PATIENCE_NS (3 * SECONDS)    /* before a gateway that drains is taken again for want of another */
-#define GOING_BACK_NS (10 * SECONDS) /* a try that takes longer is given up */
-#define AVOID_NS (60 * SECONDS)      /* a gateway that drains, or whose disk fails */
-#define BURY_MOST_NS (2 * SECONDS)   /* for nng to let go of closed links */
-#define TOLD_NS (5 * SECONDS)        /* for all lanes to be told of a drain */
-
-struct ship {
-    struct loop *loop;                 /* borrowed */
-    const struct agent_config *config; /* borrowed */
-    struct stats *stats;               /* borrowed */
-    struct boot boot;
-    char origin[BATCH_MAX_ORIGIN + 1];
-    struct peers *peers;       /* owned */
-    struct refusals *refusals; /* borrowed; NULL: none are told */
-    struct routes routes;
-    struct route *current; /* in routes; NULL: none is up */
-    struct route *last;    /* where we were before, to try the others first; only compared */
-    struct lane lanes[TELEMETRY_COUNT];
-    uv_timer_t tick;
-    int64_t choosing_since_ns; /* monotonic; since when no gateway is in use */
-    int64_t go_back_after_ns;
-    int64_t going_back_since_ns; /* 0: not going back */
-    int64_t told_since_ns;       /* 0: no lane was told that the gateway drains */
-    struct {
-        void (*fn)(void *ctx, const struct assignment *assignment);
-        void *ctx;
-        uint64_t version, asked_for;
-        bool is_wanted, is_asking;
-        int64_t asked_ns;
-    } assignment;
-    struct {
-        void (*done)(void *ctx);
-        void *ctx;
-        int64_t until_ns;
-        bool is_on;
-    } drain;
-    int handles_open;
-    int64_t bury_until_ns;
-};
+enum { TICK_MS = 1000, BURY_MS = 5 };
+#define CONNECT_NS (1 * SHIP_SECONDS)   /* before the other gateways are dialled too */
+#define BURY_MOST_NS (2 * SHIP_SECONDS) /* for nng to let go of closed links */
+#define TOLD_NS (5 * SHIP_SECONDS)      /* for all lanes to be told of a drain */
 
 /* ---- what the lanes ask */
 
 const char *ship_origin(const struct ship *ship)
 {
     return ship->origin;
+}
+
+const char *ship_bulk_origin(const struct ship *ship)
+{
+    return ship->bulk_origin;
+}
+
+void ship_use_bulk(struct ship *ship)
+{
+    ship->lanes[TELEMETRY_LOGS].has_bulk = true;
+}
+
+void ship_ask(struct ship *ship, enum telemetry signal)
+{
+    lane_ask(&ship->lanes[signal]);
 }
 
 struct link *ship_link(struct ship *ship)
@@ -98,93 +74,16 @@ bool ship_is_draining(const struct ship *ship)
     return ship->drain.is_on;
 }
 
-static void advance_all(struct ship *ship)
-{
-    for (int i = 0; i < TELEMETRY_COUNT; i++)
-        lane_advance(&ship->lanes[i]);
-}
-
-/* ---- choosing */
-
-static int64_t balance_ns(const struct ship *ship)
-{
-    return ship->config->gateway.balance_interval_ms * 1000000;
-}
-
-static void show(struct ship *ship, const struct route *route, int up)
-{
-    if (route)
-        stats_set(stats_cell(ship->stats, AGENT_GATEWAY_UP, route->peer.url), up);
-}
-
-/* Moves all lanes to route (NULL: none is up), whatever they are at. */
-static void move_to(struct ship *ship, struct route *route)
-{
-    show(ship, ship->current, 0);
-    ship->current = route;
-    ship->told_since_ns = ship->going_back_since_ns = 0;
-    ship->go_back_after_ns = clock_mono_ns() + balance_ns(ship);
-    ship->assignment.is_asking = false;
-    for (int i = 0; i < TELEMETRY_COUNT; i++)
-        lane_reset(&ship->lanes[i]);
-    show(ship, route, 1);
-    if (route)
-        log_info("ship: gateway in use", "gateway=%s", route->peer.url);
-    else
-        ship->choosing_since_ns = clock_mono_ns();
-    advance_all(ship);
-}
-
-/* A gateway that drains is only gone back to when no other one comes up for a while. */
-static struct route *pick(struct ship *ship)
-{
-    const char *next[TELEMETRY_COUNT];
-    for (int i = 0; i < TELEMETRY_COUNT; i++)
-        next[i] = ship->lanes[i].next_buffer_id;
-    struct route *best = routes_next(&ship->routes, ship->last, next);
-    int64_t now = clock_mono_ns();
-    bool is_too_early = !ship->current && now - ship->choosing_since_ns < PATIENCE_NS;
-    return best && best->avoid_until_ns > now && (ship->current || is_too_early) ? NULL : best;
-}
-
-static void leave(struct ship *ship, const char *cause)
-{
-    struct route *from = ship->current;
-    if (from) {
-        log_warn("ship: leaving a gateway", "gateway=%s cause=%s", from->peer.url, cause);
-        stats_add(stats_cell(ship->stats, AGENT_FAILOVERS, cause), 1);
-        link_drop(from->link);
-    }
-    routes_open_all(&ship->routes);
-    move_to(ship, pick(ship));
-}
-
-void ship_leave(struct ship *ship, const char *cause)
-{
-    ship->last = ship->current;
-    leave(ship, cause);
-}
-
-bool ship_lane_failed(struct ship *ship)
-{
-    bool has_other = false;
-    for (size_t i = 0; i < ship->routes.count; i++)
-        has_other |= ship->routes.items[i] != ship->current && ship->routes.items[i]->is_listed;
-    if (!has_other || !ship->current)
-        return false;
-    ship->current->avoid_until_ns = clock_mono_ns() + AVOID_NS;
-    ship_leave(ship, "disk");
-    return true;
-}
+/* ---- link events */
 
 static void on_up(void *ctx, struct link *link)
 {
     struct ship *ship = ctx;
-    struct route *found = ship->current ? NULL : pick(ship);
+    struct route *found = ship->current ? NULL : ship_pick(ship);
     if (found)
-        move_to(ship, found);
+        ship_move_to(ship, found);
     else if (ship->current && ship->current->link == link) /* a new pipe to the same one: greet it */
-        move_to(ship, ship->current);
+        ship_move_to(ship, ship->current);
 }
 
 static void on_down(void *ctx, struct link *link)
@@ -202,132 +101,6 @@ static void on_peers(void *ctx)
         routes_open(&ship->routes, ship->routes.items[0]);
 }
 
-/* ---- a gateway that drains: all lanes leave together, once each was told where its rows went */
-
-/* The gateway hands over to the first of the others in the order of choice, so that is where to look first.
- */
-static void leave_draining(struct ship *ship)
-{
-    ship->current->avoid_until_ns = clock_mono_ns() + AVOID_NS;
-    ship->last = NULL;
-    leave(ship, "draining");
-}
-
-void ship_lane_drained(struct ship *ship)
-{
-    bool is_told = true;
-    if (!ship->told_since_ns)
-        ship->told_since_ns = clock_mono_ns();
-    routes_open_all(&ship->routes);
-    for (int i = 0; i < TELEMETRY_COUNT; i++) {
-        struct lane *lane = &ship->lanes[i];
-        if (!lane_is_used(lane) || lane->is_draining || lane->state == SHIP_DRAINED)
-            continue;
-        is_told = false;
-        if (lane->state == SHIP_READY && !lane->batch) { /* idle: asks, so that it is told */
-            lane->state = SHIP_HELLO;
-            lane_advance(lane);
-        }
-    }
-    if (!is_told)
-        return;
-    leave_draining(ship);
-}
-
-/* ---- going back to the first choice, for balance */
-
-void ship_lane_probed(struct ship *ship)
-{
-    bool holds = false;
-    for (int i = 0; i < TELEMETRY_COUNT; i++) {
-        if (!lane_is_used(&ship->lanes[i]))
-            continue;
-        if (!ship->lanes[i].is_probed)
-            return;
-        holds |= ship->lanes[i].holds;
-    }
-    ship->going_back_since_ns = 0;
-    if (!holds) {
-        stats_add(stats_cell(ship->stats, AGENT_FAILOVERS, "balance"), 1);
-        move_to(ship, ship->routes.items[0]);
-        return;
-    }
-    ship->go_back_after_ns = clock_mono_ns() + balance_ns(ship);
-    advance_all(ship);
-}
-
-static void stop_going_back(struct ship *ship, int64_t now)
-{
-    ship->going_back_since_ns = 0;
-    ship->go_back_after_ns = now + balance_ns(ship);
-    advance_all(ship);
-}
-
-static void consider_going_back(struct ship *ship, int64_t now)
-{
-    struct route *first = ship->routes.count ? ship->routes.items[0] : NULL;
-    if (ship->going_back_since_ns && now - ship->going_back_since_ns > GOING_BACK_NS)
-        stop_going_back(ship, now);
-    if (!ship->current || !first || !first->is_listed || first == ship->current || ship->drain.is_on ||
-        ship->going_back_since_ns || ship->told_since_ns || now < ship->go_back_after_ns ||
-        first->avoid_until_ns > now || !routes_open(&ship->routes, first) || !link_is_up(first->link))
-        return;
-    for (int i = 0; i < TELEMETRY_COUNT; i++)
-        ship->lanes[i].is_probed = false;
-    ship->going_back_since_ns = now;
-    advance_all(ship);
-}
-
-/* ---- assignment */
-
-static void ask_assignment(struct ship *ship)
-{
-    struct assignment_request request = {.version = ship->assignment.version};
-    struct link *link = ship_link(ship);
-    struct buf frame;
-    if (!ship->assignment.fn || !ship->assignment.is_wanted || !link ||
-        !link_can_take(link, ASSIGNMENT_CHANNEL))
-        return;
-    snprintf(request.origin, sizeof request.origin, "%s", ship->origin);
-    snprintf(request.node, sizeof request.node, "%s", ship->config->node);
-    buf_init(&frame, LINK_MAX_REPLY_BYTES);
-    if (assignment_encode_request(&request, &frame) == 0 &&
-        link_request(link, ASSIGNMENT_CHANNEL, buf_bytes(&frame), (struct bytes){0}) == 0) {
-        ship->assignment.is_wanted = false;
-        ship->assignment.is_asking = true;
-        ship->assignment.asked_ns = clock_mono_ns();
-    }
-    buf_fini(&frame);
-}
-
-void ship_saw_assignment(struct ship *ship, uint64_t version, bool after_resume)
-{
-    bool is_new = version && version != ship->assignment.version;
-    if (is_new && (after_resume || version != ship->assignment.asked_for)) {
-        ship->assignment.asked_for = version;
-        ship->assignment.is_wanted = true;
-        ask_assignment(ship);
-    }
-}
-
-static void take_assignment(struct ship *ship, struct bytes frame)
-{
-    struct assignment assignment;
-    ship->assignment.is_asking = false;
-    int err = assignment_decode(frame, &assignment);
-    if (err < 0) {
-        log_warn("ship: the assignment cannot be read", "error=%d", err);
-        return;
-    }
-    if (assignment.answer == WIRE_COMMITTED && !assignment.unchanged && assignment.version) {
-        ship->assignment.version = assignment.version;
-        ship->assignment.fn(ship->assignment.ctx, &assignment);
-    }
-    assignment_fini(&assignment);
-}
-
-/* ---- link events of channels */
-
 /* Where the rows of a drained gateway went is recognised by the buffer's name. */
 static void learn_buffers(struct ship *ship, int channel)
 {
@@ -340,8 +113,8 @@ static void on_answered(void *ctx, struct link *link, int channel, struct bytes 
     struct ship *ship = ctx;
     if (!ship->current || ship->current->link != link)
         return;
-    if (channel == ASSIGNMENT_CHANNEL)
-        take_assignment(ship, frame);
+    if (channel == SHIP_ASSIGNMENT_CHANNEL)
+        ship_take_assignment(ship, frame);
     else {
         struct route *at = ship->current;
         lane_take_answer(&ship->lanes[channel], frame);
@@ -355,8 +128,8 @@ static void on_freed(void *ctx, struct link *link, int channel)
     struct ship *ship = ctx;
     if (!ship->current || ship->current->link != link)
         return;
-    if (channel == ASSIGNMENT_CHANNEL)
-        ask_assignment(ship);
+    if (channel == SHIP_ASSIGNMENT_CHANNEL)
+        ship_ask_assignment(ship);
     else
         lane_advance(&ship->lanes[channel]);
 }
@@ -387,16 +160,16 @@ static void on_tick(uv_timer_t *timer)
         routes_open_all(&ship->routes);
         peers_refresh(ship->peers);
     }
-    struct route *found = ship->current ? NULL : pick(ship);
+    struct route *found = ship->current ? NULL : ship_pick(ship);
     if (found)
-        move_to(ship, found);
+        ship_move_to(ship, found);
     if (ship->current && ship->told_since_ns && now - ship->told_since_ns > TOLD_NS)
-        leave_draining(ship);
+        ship_leave_draining(ship);
     if (ship->assignment.is_asking &&
         now - ship->assignment.asked_ns > ship->config->gateway.ack_deadline_ms * 1000000)
         ship_leave(ship, "deadline");
-    ask_assignment(ship);
-    consider_going_back(ship, now);
+    ship_ask_assignment(ship);
+    ship_consider_going_back(ship, now);
     routes_sweep(&ship->routes, ship->current);
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         lane_tell_refusals(&ship->lanes[i]);
@@ -424,6 +197,7 @@ static void name_origin(struct ship *ship, enum ship_origin origin)
     len = len < 0 ? 0 : len > max ? max : len;
     if (origin == SHIP_OF_BOOT)
         snprintf(ship->origin + len, sizeof ship->origin - (size_t)len, "/%016" PRIx64, ship->boot.id);
+    batch_name_bulk(ship->origin, ship->bulk_origin);
 }
 
 static int open_peers(struct ship *ship)
@@ -544,7 +318,7 @@ void ship_drain(struct ship *ship, int64_t timeout_ms, void (*done)(void *ctx), 
     ship->drain.until_ns = clock_mono_ns() + timeout_ms * 1000000;
     ship->drain.is_on = true;
     uv_timer_start(&ship->tick, on_tick, (uint64_t)(timeout_ms < TICK_MS ? timeout_ms : TICK_MS), TICK_MS);
-    advance_all(ship);
+    ship_advance(ship);
     ship_lane_finished(ship); /* no lane may be in use at all */
 }
 

@@ -40,8 +40,8 @@ struct ship_source {
     void (*refused)(void *ctx, const struct batch *batch, const char *reason);
     /* resumed: a gateway answered resume. handed_over: the former buffer drained all of ours into this one,
      * or had delivered all of it (then no rewind). in_flight: the batch that this lane still has unanswered,
-     * or NULL. Returns whether ship drops in_flight (its records will be sealed again: logs after a rewind);
-     * the number of a dropped batch is not used again. */
+     * or NULL. reply->bulk: see ship_use_bulk. Returns whether ship drops in_flight (its records will be
+     * sealed again: logs after a rewind); the number of a dropped batch is not used again. */
     bool (*resumed)(void *ctx, const struct wire_resume_reply *reply, bool handed_over,
                     const struct batch *in_flight);
 };
@@ -57,6 +57,15 @@ int ship_new(struct loop *loop, const struct agent_config *config, struct stats 
 
 /* ship_origin: the name; sources put it on their batches. Borrowed for ship's life. */
 const char *ship_origin(const struct ship *ship);
+
+/* ship_use_bulk: the logs' source sends under ship_bulk_origin, too (batch.h): the two are resumed together.
+ * Before the loop runs. */
+void ship_use_bulk(struct ship *ship);
+const char *ship_bulk_origin(const struct ship *ship);
+
+/* ship_ask: asks the gateway anew what it has delivered, if nothing is in flight; the source hears `resumed`.
+ */
+void ship_ask(struct ship *ship, enum telemetry signal);
 
 /* ship_set_refusals: what the agent refused is told from now on: with each fresh batch of its signal, by
  * itself after a second without one. Borrowed for ship's life. */

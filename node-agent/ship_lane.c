@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,6 +43,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct lane *lane = timer->data;
     if (lane->state == SHIP_BACKOFF) {
+        lane_forget_greeting(lane);
         lane_enter(lane, lane->is_resumed ? SHIP_READY : SHIP_HELLO, 0);
         lane_advance(lane);
     } else
@@ -88,16 +90,38 @@ bool lane_is_own(const struct lane *lane, struct boot boot)
     return boot_compare(boot, ship_boot(lane->ship)) == 0;
 }
 
-/* A gateway is greeted as this boot first, then as the one whose batch is to be sent. */
+enum lane_side lane_side_of(const struct lane *lane, const struct batch *batch)
+{
+    return lane->has_bulk && !strcmp(batch->origin, ship_bulk_origin(lane->ship)) ? SIDE_BULK : SIDE_OWN;
+}
+
+void lane_forget_greeting(struct lane *lane)
+{
+    wire_resume_reply_fini(&lane->greeting);
+    lane->greeting = (struct wire_resume_reply){0};
+    lane->has_greeted = false;
+}
+
+/* A gateway that drains is asked of the origin that it has said nothing of yet. */
+static enum lane_side next_side(const struct lane *lane)
+{
+    bool is_drained = lane->sides[SIDE_OWN].is_told && !lane->sides[SIDE_BULK].is_told;
+    return lane->has_bulk && (lane->has_greeted || is_drained) ? SIDE_BULK : SIDE_OWN;
+}
+
+/* A gateway is greeted as this boot first, by each origin, then as the boot whose batch is to be sent. */
 static void send_resume(struct lane *lane)
 {
     struct link *link = ship_link(lane->ship);
-    struct boot boot = lane->is_resumed && lane->batch ? lane->batch->boot : ship_boot(lane->ship);
+    bool is_for_batch = lane->is_resumed && lane->batch && !lane_is_own(lane, lane->batch->boot);
+    enum lane_side side = is_for_batch ? SIDE_OWN : next_side(lane);
+    struct boot boot = is_for_batch ? lane->batch->boot : ship_boot(lane->ship);
     struct wire_resume resume = {.boot = boot, .signal = lane->signal};
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;
-    snprintf(resume.origin, sizeof resume.origin, "%s", ship_origin(lane->ship));
+    snprintf(resume.origin, sizeof resume.origin, "%s",
+             side == SIDE_BULK ? ship_bulk_origin(lane->ship) : ship_origin(lane->ship));
     snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", lane->buffer_id);
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_resume(&resume, &head);
@@ -105,6 +129,7 @@ static void send_resume(struct lane *lane)
         return;
     lane->is_asking = true;
     lane->asked = boot;
+    lane->asked_side = side;
     lane_enter(lane, SHIP_HELLO, deadline_ms(lane));
 }
 
@@ -135,7 +160,7 @@ static bool seal(struct lane *lane)
     if (!batch_is_report(lane->batch))
         refusals_attach(ship_refusals(lane->ship), lane->batch);
     lane->batch->boot = ship_boot(lane->ship);
-    lane->batch->seq = ++lane->seq;
+    lane->batch->seq = ++lane->sides[lane_side_of(lane, lane->batch)].seq;
     stats_add(lane->cells.sealed_batches, 1);
     stats_add(lane->cells.sealed_records, (int64_t)lane->batch->records);
     return true;
@@ -147,13 +172,14 @@ static void send_batch(struct lane *lane)
     struct buf head;
     if (!link || !link_can_take(link, (int)lane->signal))
         return;
-    if (boot_compare(lane->batch->boot, lane->admitted) != 0) {
+    const struct side *side = &lane->sides[lane_side_of(lane, lane->batch)];
+    if (boot_compare(lane->batch->boot, side->admitted) != 0) {
         lane_enter(lane, SHIP_HELLO, 0);
         send_resume(lane);
         return;
     }
     lane->batch->sent_at_ns = clock_wall_ns();
-    lane->batch->acknowledged_seq = lane_is_own(lane, lane->batch->boot) ? lane->acknowledged_seq : 0;
+    lane->batch->acknowledged_seq = lane_is_own(lane, lane->batch->boot) ? side->acknowledged_seq : 0;
     buf_init(&head, HEAD_BYTES);
     int err = wire_encode_batch_head(lane->batch, &head);
     if (!request(lane, err, &head, lane->batch->payload))
@@ -241,8 +267,20 @@ bool lane_is_used(const struct lane *lane)
     return lane->source.seal != NULL;
 }
 
+void lane_ask(struct lane *lane)
+{
+    if (lane->state != SHIP_READY || lane->batch || lane->is_draining || !lane->is_resumed)
+        return;
+    lane_forget_greeting(lane);
+    lane_enter(lane, SHIP_HELLO, 0);
+    send_resume(lane);
+}
+
 void lane_reset(struct lane *lane)
 {
+    lane_forget_greeting(lane);
+    for (int i = 0; i < 2; i++)
+        lane->sides[i].is_told = false;
     lane->is_asking = lane->is_resumed = lane->is_draining = lane->is_probed = false;
     lane->failures = 0;
     if (lane->state != SHIP_DRAINED)
@@ -278,5 +316,6 @@ int lane_init(struct lane *lane, struct ship *ship, enum telemetry signal, const
 
 void lane_fini(struct lane *lane)
 {
+    lane_forget_greeting(lane);
     lane_free_batch(lane);
 }

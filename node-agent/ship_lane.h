@@ -16,33 +16,46 @@ struct lane_cells { /* own metrics of the lane's signal */
     struct stats_cell *refused, *resumes, *repeats, *ack_seconds, *missing, *lost;
 };
 
+/* What a lane knows of an origin that it sends under: the agent's own and, where the logs' source uses it,
+ * the bulk origin (batch.h). Each is resumed, numbered and handed over by itself. */
+enum lane_side { SIDE_OWN, SIDE_BULK };
+struct side {
+    struct boot admitted;      /* whose resume the current gateway answered last: it takes only that one's */
+    uint64_t seq;              /* of the last batch sealed */
+    uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
+    uint64_t missing;          /* as last reported */
+    bool is_told;              /* the current gateway drains, and said where this origin's rows went */
+    char next_buffer_id[64];   /* there */
+};
+
 struct lane {
     struct ship *ship; /* borrowed */
     enum telemetry signal;
     struct ship_source source;
     struct lane_cells cells;
     enum ship_state state;
-    uv_timer_t timer;          /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
-    bool is_asking;            /* HELLO: a resume is under way */
-    bool is_resumed;           /* the current gateway answered this boot's resume */
-    struct boot asked;         /* whose resume is under way */
-    struct boot admitted;      /* whose resume the current gateway answered last: it takes only that one's */
-    bool is_draining;          /* the current gateway said so */
-    bool is_probed;            /* going back: asked, and nothing was sealed since */
-    bool holds;                /* going back: what the probe said */
-    int fenced;                /* `resume first` in a row */
-    int failures;              /* answers in a row that the gateway's disk fails */
-    struct batch *batch;       /* owned; in flight, or to be sent again */
-    bool was_sent;             /* batch was handed to nng at least once */
-    int64_t told_ns;           /* monotonic; when a batch of refusals alone was made last */
-    int64_t sealed_ns;         /* monotonic */
-    int64_t moving_ns;         /* monotonic; when it was last seen idle or had a batch committed */
-    uint64_t seq;              /* of the last batch sealed */
-    uint64_t acknowledged_seq; /* highest one that buffer_id acknowledged */
-    char buffer_id[64];        /* of the last resume answered */
-    char next_buffer_id[64];   /* of `draining` */
-    bool is_settled;           /* `draining` named none: all of ours was delivered there */
-    uint64_t missing;          /* as last reported */
+    uv_timer_t timer;  /* HELLO and WAIT_ACK: the deadline; BACKOFF: the wait */
+    bool is_asking;    /* HELLO: a resume is under way */
+    bool is_resumed;   /* the current gateway answered this boot's resume */
+    struct boot asked; /* whose resume is under way */
+    enum lane_side asked_side;
+    bool has_bulk;    /* the bulk origin is used */
+    bool has_greeted; /* HELLO: greeting holds the answer to the own origin's resume; the bulk's is next */
+    struct wire_resume_reply greeting; /* owned */
+    struct side sides[2];
+    bool is_draining;                 /* the current gateway said so */
+    bool is_probed;                   /* going back: asked, and nothing was sealed since */
+    bool holds;                       /* going back: what the probe said */
+    int fenced;                       /* `resume first` in a row */
+    int failures;                     /* answers in a row that the gateway's disk fails */
+    struct batch *batch;              /* owned; in flight, or to be sent again */
+    bool was_sent;                    /* batch was handed to nng at least once */
+    int64_t told_ns;                  /* monotonic; when a batch of refusals alone was made last */
+    int64_t sealed_ns;                /* monotonic */
+    int64_t moving_ns;                /* monotonic; when it was last seen idle or had a batch committed */
+    char buffer_id[64];               /* of the last resume answered */
+    char next_buffer_id[64];          /* of `draining` */
+    bool is_settled;                  /* `draining` named none: all of ours was delivered there */
     char trouble[WIRE_MAX_TEXT + 64]; /* why the gateway did not take the last batch; "": it did */
     struct undelivered undelivered;
 };
@@ -58,6 +71,14 @@ void lane_advance(struct lane *lane);
 
 /* lane_reset: the gateway is gone or another one: what is under way is given up, resume comes first. */
 void lane_reset(struct lane *lane);
+
+/* lane_side_of: the origin that a batch is of. lane_forget_greeting: the gateway is to be greeted from the
+ * start. */
+enum lane_side lane_side_of(const struct lane *lane, const struct batch *batch);
+void lane_forget_greeting(struct lane *lane);
+
+/* lane_ask: asks an idle lane's gateway anew what is delivered; the source hears `resumed`. */
+void lane_ask(struct lane *lane);
 
 /* lane_take_answer: the gateway's answer to what is under way. */
 void lane_take_answer(struct lane *lane, struct bytes frame);

@@ -8,11 +8,30 @@
 
 enum { MOST_FAILURES = 2 };
 
-static void take_draining(struct lane *lane, const char *next_buffer_id)
+/* Where the rows of all origins went: "" none were held, "several" not to one buffer. */
+static const char *join_next(const struct lane *lane)
 {
+    const char *own = lane->sides[SIDE_OWN].next_buffer_id, *bulk = lane->sides[SIDE_BULK].next_buffer_id;
+    if (!lane->has_bulk || !bulk[0])
+        return own;
+    return !own[0] || !strcmp(own, bulk) ? bulk : "several";
+}
+
+static void take_draining(struct lane *lane, enum lane_side side, const char *next_buffer_id)
+{
+    lane->sides[side].is_told = true;
+    snprintf(lane->sides[side].next_buffer_id, sizeof lane->sides[side].next_buffer_id, "%s", next_buffer_id);
+    if (lane->has_bulk && !lane->sides[!side].is_told) {
+        lane_forget_greeting(lane);
+        lane->is_resumed = false;
+        lane_enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+        return;
+    }
+    const char *next = join_next(lane);
     lane->is_draining = true;
-    lane->is_settled = !next_buffer_id[0];
-    snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next_buffer_id);
+    lane->is_settled = !next[0];
+    snprintf(lane->next_buffer_id, sizeof lane->next_buffer_id, "%s", next);
     lane_enter(lane, SHIP_READY, 0);
     ship_lane_drained(lane->ship);
 }
@@ -37,10 +56,8 @@ static bool change_buffer(struct lane *lane, const char *buffer_id)
         lane->is_settled || (lane->next_buffer_id[0] && !strcmp(lane->next_buffer_id, buffer_id));
     if (!is_first && !is_same && !was_handed_over)
         forget_undelivered(lane);
-    if (!is_same) {
-        lane->acknowledged_seq = 0;
-        lane->missing = 0;
-    }
+    for (int i = 0; i < 2 && !is_same; i++)
+        lane->sides[i].acknowledged_seq = lane->sides[i].missing = 0;
     snprintf(lane->buffer_id, sizeof lane->buffer_id, "%s", buffer_id);
     lane->next_buffer_id[0] = '\0';
     lane->is_settled = false;
@@ -55,13 +72,8 @@ static void take_admitted(struct lane *lane, const struct wire_resume_reply *rep
     lane_advance(lane);
 }
 
-static void take_resumed(struct lane *lane, const struct wire_resume_reply *reply)
+static void take_greeted(struct lane *lane, const struct wire_resume_reply *reply)
 {
-    lane->admitted = lane->asked;
-    if (!lane_is_own(lane, lane->asked)) {
-        take_admitted(lane, reply);
-        return;
-    }
     bool was_handed_over = change_buffer(lane, reply->buffer_id);
     stats_add(lane->cells.resumes, 1);
     if (!was_handed_over) /* the former buffer's batches are not counted by this one's number */
@@ -74,10 +86,41 @@ static void take_resumed(struct lane *lane, const struct wire_resume_reply *repl
     ship_saw_assignment(lane->ship, reply->assignment_version, true);
     if (ship_is_going_back(lane->ship) && !lane->batch) {
         lane->is_probed = true;
-        lane->holds = reply->holds_undelivered;
+        lane->holds = reply->holds_undelivered || (reply->bulk && reply->bulk->holds_undelivered);
         ship_lane_probed(lane->ship);
     }
     lane_advance(lane);
+}
+
+/* The own origin's answer waits for the bulk's, so that the source hears of both at once. */
+static void take_resumed(struct lane *lane, struct wire_resume_reply *reply)
+{
+    lane->sides[lane->asked_side].admitted = lane->asked;
+    lane->sides[SIDE_OWN].is_told = lane->sides[SIDE_BULK].is_told = false;
+    if (!lane_is_own(lane, lane->asked)) {
+        take_admitted(lane, reply);
+    } else if (!lane->has_bulk) {
+        take_greeted(lane, reply);
+    } else if (lane->asked_side == SIDE_OWN) {
+        lane_forget_greeting(lane);
+        lane->greeting = *reply;
+        lane->has_greeted = true;
+        reply->ends = NULL;
+        reply->end_count = 0;
+        lane_enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+    } else if (!lane->has_greeted || strcmp(lane->greeting.buffer_id, reply->buffer_id) != 0) {
+        lane_forget_greeting(lane);
+        lane_enter(lane, SHIP_HELLO, 0);
+        lane_advance(lane);
+    } else {
+        struct wire_resume_reply greeting = lane->greeting;
+        lane->greeting = (struct wire_resume_reply){0};
+        lane->has_greeted = false;
+        greeting.bulk = reply;
+        take_greeted(lane, &greeting);
+        wire_resume_reply_fini(&greeting);
+    }
 }
 
 /* A disk that fails once may work again at once; one that goes on failing is another gateway's turn. */
@@ -93,14 +136,14 @@ static void take_busy(struct lane *lane, const char *reason, bool cannot_commit,
     lane_back_off(lane, wait_ms);
 }
 
-static void take_resume_reply(struct lane *lane, const struct wire_resume_reply *reply)
+static void take_resume_reply(struct lane *lane, struct wire_resume_reply *reply)
 {
     switch (reply->answer) {
     case WIRE_COMMITTED:
         take_resumed(lane, reply);
         return;
     case WIRE_DRAINING:
-        take_draining(lane, reply->next_buffer_id);
+        take_draining(lane, lane->asked_side, reply->next_buffer_id);
         return;
     case WIRE_BUSY:
         take_busy(lane, reply->reason, reply->cannot_commit, reply->retry_after_ms);
@@ -121,10 +164,13 @@ static void take_resume_reply(struct lane *lane, const struct wire_resume_reply 
 /* What the buffer knows by this boot's numbers. */
 static void take_standing(struct lane *lane, const struct batch *batch, const struct wire_reply *reply)
 {
-    if (reply->missing_seqs > lane->missing)
-        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - lane->missing));
-    lane->missing = reply->missing_seqs;
-    lane->acknowledged_seq = batch->seq;
+    struct side *side = &lane->sides[lane_side_of(lane, batch)];
+    if (reply->missing_seqs > side->missing)
+        stats_add(lane->cells.missing, (int64_t)(reply->missing_seqs - side->missing));
+    side->missing = reply->missing_seqs;
+    side->acknowledged_seq = batch->seq;
+    if (side != &lane->sides[SIDE_OWN]) /* nothing unique is in it */
+        return;
     undelivered_add(&lane->undelivered, batch->seq, count_unique(batch));
     undelivered_settle(&lane->undelivered, reply->delivered_seq);
 }
@@ -189,7 +235,7 @@ static void take_reply(struct lane *lane, const struct wire_reply *reply)
         take_refused(lane, reply);
         return;
     case WIRE_DRAINING:
-        take_draining(lane, reply->next_buffer_id);
+        take_draining(lane, lane_side_of(lane, lane->batch), reply->next_buffer_id);
         return;
     case WIRE_RESUME_FIRST:
         lane->is_resumed = false;

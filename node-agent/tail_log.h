@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/conf.h"
+#include "node-agent/log_bulk.h"
 #include "node-agent/log_rules.h"
 #include "node-agent/tail_file.h"
 
@@ -54,12 +55,13 @@ struct tail_log {
     char *live_name; /* owned; in its folder, of the file that is written to */
     const struct conf_map *static_labels; /* borrowed; of a host file, else NULL */
     uint32_t restart;
-    bool ended;     /* a later restart of the container has a log */
-    bool dirty;     /* may have something to read */
-    bool held;      /* waits: there are as many streams as there may be */
-    bool started;   /* read_from said where the first of its files begins */
-    bool plain;     /* a host file: lines without a format */
-    bool recalled;  /* a line of it was read since its positions were set */
+    bool ended;           /* a later restart of the container has a log */
+    bool dirty;           /* may have something to read */
+    bool held;            /* waits: there are as many streams as there may be */
+    bool started;         /* read_from said where the first of its files begins */
+    bool plain;           /* a host file: lines without a format */
+    bool recalled;        /* a line of it was read since its positions were set */
+    struct log_bulk bulk; /* log_bulk.h: whether it goes apart from the others */
     bool restarted; /* a file of it turned out to be another one: there is more to read than its size said */
     struct tail_file *files;
     struct tail_stream streams[CRI_STREAMS];

@@ -22,6 +22,15 @@ struct tail_resumed {
 struct tail_resumed tail_resume(struct tail *tail, struct offsets *offsets,
                                 const struct wire_resume_reply *reply, bool handed_over, bool has_in_flight);
 
+/* tail_resume_is_bulk: whether the log's last lines went to the bulk origin (batch.h), by what the buffer has
+ * of its newest file in each; after tail_resume. False when the buffer holds nothing undelivered of the bulk.
+ */
+bool tail_resume_is_bulk(const struct tail_log *log, const struct offsets *offsets,
+                         const struct wire_resume_reply *reply);
+
+/* tail_resume_is_known: whether anything of a file of the log is committed. */
+bool tail_resume_is_known(const struct tail_log *log, const struct offsets *offsets);
+
 /* tail_reset_all: every log is read on from what is committed. */
 void tail_reset_all(struct tail *tail, const struct offsets *offsets);
 

@@ -108,14 +108,20 @@ static void consider(void *ctx, struct offset *at)
     }
 }
 
+/* Finds the key of the adoption's file by device and inode. */
+static void search_offsets(const struct tail_set *set, struct adoption *a)
+{
+    snprintf(a->numbers, sizeof a->numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)a->file->device,
+             (uint64_t)a->file->inode);
+    offsets_each(set->options->offsets, consider, a);
+}
+
 /* The key that the offsets have for the file; NULL: none. */
 static const char *find_key(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
     struct adoption a = {.file = file};
     tail_file_prefix(log->name, a.prefix);
-    snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
-             (uint64_t)file->inode);
-    offsets_each(set->options->offsets, consider, &a);
+    search_offsets(set, &a);
     if (!a.key && !file->by_head && !log->plain && is_rotated(log, file->name)) {
         file->by_head = true; /* it may be a copy, made while nobody looked */
         offsets_each(set->options->offsets, consider, &a);
@@ -185,9 +191,7 @@ static struct tail_file *open_file(struct tail_set *set, struct tail_log *log, c
 static bool is_in_offsets(const struct tail_set *set, struct tail_file *file)
 {
     struct adoption a = {.file = file};
-    snprintf(a.numbers, sizeof a.numbers, ":%" PRIx64 ":%" PRIx64 ":", (uint64_t)file->device,
-             (uint64_t)file->inode);
-    offsets_each(set->options->offsets, consider, &a);
+    search_offsets(set, &a);
     return a.key != NULL;
 }
 

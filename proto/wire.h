@@ -71,6 +71,8 @@ struct wire_resume_reply {
     bool holds_undelivered;
     bool cannot_commit;
     uint64_t assignment_version;
+    const struct wire_resume_reply *bulk; /* borrowed; not on the wire: the same of the bulk origin (batch.h),
+                                             where the lane has one; else NULL */
 };
 void wire_resume_reply_fini(struct wire_resume_reply *reply);
 

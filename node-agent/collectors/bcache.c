@@ -15,6 +15,8 @@
 
 enum { PATH_BYTES = 512, WORD_BYTES = 64, DEBUG_BYTES = 4096 };
 
+static const double two_to_64 = 18446744073709551616.0;
+
 struct row {
     const char *file, *name;
     enum metric_type type;
@@ -138,7 +140,7 @@ static int emit_files(const struct place *place, const struct row *rows)
             err = parse_human(bytes_of_string(word), &value);
         if (err < 0 && err != -ENOENT)
             return err;
-        emit(place, rows, value);
+        emit(place, rows, value < 0 ? value + two_to_64 : value); /* node_exporter's are unsigned */
     }
     return 0;
 }

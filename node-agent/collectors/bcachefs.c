@@ -17,6 +17,8 @@ struct bcachefs_state {
     char text[FILE_BYTES]; /* of the file being looked at */
 };
 
+static const double two_to_64 = 18446744073709551616.0;
+
 struct place {
     struct bcachefs_state *state;
     struct metric_sink *sink;
@@ -52,7 +54,7 @@ static int parse_size(struct bytes field, double *ret_value)
         if (tolower((unsigned char)*end) == units[i])
             for (int power = 0; power <= i; power++)
                 value *= 1024;
-    *ret_value = (double)(uint64_t)value;
+    *ret_value = value < two_to_64 ? (double)(uint64_t)value : two_to_64 / 2; /* as Go has it on amd64 */
     return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "node-agent/collectors/table.h"
 #include "node-agent/procfile.h"
+#include "node-agent/seen_set.h"
 #include "node-agent/text.h"
 
 enum {
@@ -174,8 +175,7 @@ struct mount {
 struct mountstats_state {
     struct procfile *stats, *info; /* owned */
     struct mount mount;            /* the one being looked at */
-    uint64_t *seen;                /* owned; hashes of what was shown in this update */
-    size_t seen_count, seen_room;
+    struct seen_set seen;          /* what was shown in this update */
 };
 
 static void stop(void *ctx)
@@ -183,7 +183,7 @@ static void stop(void *ctx)
     struct mountstats_state *state = ctx;
     procfile_free(state->stats);
     procfile_free(state->info);
-    free(state->seen);
+    seen_set_fini(&state->seen);
     free(state);
 }
 
@@ -303,31 +303,6 @@ static void take_address(struct bytes line, char *address, size_t size)
 
 /* ---- samples ---- */
 
-/* 1 when these words were shown in this update, 0 from then on. */
-static int was_seen(struct mountstats_state *state, const char *const *words)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *words; words++)
-        for (const char *c = *words;; c++) {
-            hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-            if (!*c)
-                break;
-        }
-    for (size_t i = 0; i < state->seen_count; i++)
-        if (state->seen[i] == hash)
-            return 1;
-    if (state->seen_count == state->seen_room) {
-        size_t room = state->seen_room ? 2 * state->seen_room : 16;
-        uint64_t *seen = room <= MAX_SEEN ? realloc(state->seen, room * sizeof *seen) : NULL;
-        if (!seen)
-            return -ENOMEM;
-        state->seen = seen;
-        state->seen_room = room;
-    }
-    state->seen[state->seen_count++] = hash;
-    return 0;
-}
-
 static void emit_rows(struct metric_sink *sink, const struct row *rows, size_t count, const uint64_t *numbers,
                       const char *const *labels)
 {
@@ -397,12 +372,12 @@ static int emit_mount(struct mountstats_state *state, struct metric_sink *sink)
         const char *const point[] = {"export",       mount->device, "protocol",   protocol, "mountaddr",
                                      mount->address, "mountpoint",  mount->point, NULL};
         const char *const device[] = {mount->device, protocol, mount->address, NULL};
-        int seen = was_seen(state, point);
+        int seen = seen_set_add(&state->seen, point, MAX_SEEN);
         if (seen == 0)
             sink->sample(sink, "node_mountstats_nfs_mountpoint_info", METRIC_GAUGE,
                          "Info metric for an NFS mountpoint.", point, 1);
         if (seen >= 0)
-            seen = was_seen(state, device);
+            seen = seen_set_add(&state->seen, device, MAX_SEEN);
         if (seen != 0)
             return seen < 0 ? seen : 0;
         int err = emit_stats(mount, protocol, sink);
@@ -440,7 +415,7 @@ static int update(void *ctx, struct metric_sink *sink)
     int err = procfile_read(state->stats, &text);
     if (err == 0)
         err = procfile_read(state->info, &infos);
-    state->seen_count = 0;
+    seen_set_clear(&state->seen);
     while (err == 0 && text_line(&text, &line)) {
         struct bytes info = {0};
         size_t count = text_fields(line, fields, DEVICE_FIELDS + 1);

@@ -10,6 +10,7 @@
 #include "node-agent/host_net.h"
 #include "node-agent/links.h"
 #include "node-agent/netlink.h"
+#include "node-agent/seen_set.h"
 
 enum { ADDRESS_BYTES = 64, MAX_ROUTES = 1 << 20, DEVICES_ROOM = 8 };
 
@@ -32,8 +33,7 @@ struct route_state {
     size_t item_count;
     struct device *devices; /* owned; those with routes */
     size_t device_count;
-    uint64_t *seen; /* owned; hashes of the routes shown: the same route may be in several tables */
-    size_t seen_count, seen_room;
+    struct seen_set seen; /* the routes shown: the same route may be in several tables */
     struct metric_sink *sink;
 };
 
@@ -43,7 +43,7 @@ static void stop(void *ctx)
     netlink_free(state->netlink);
     links_leave(state->links);
     free(state->devices);
-    free(state->seen);
+    seen_set_fini(&state->seen);
     free(state);
 }
 
@@ -114,31 +114,6 @@ static int count_route(struct route_state *state, unsigned index)
     return 0;
 }
 
-/* 1 when a route with these labels was shown in this update. */
-static int was_seen(struct route_state *state, const char *const *labels)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *labels; labels++)
-        for (const char *c = *labels;; c++) {
-            hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-            if (!*c)
-                break;
-        }
-    for (size_t i = 0; i < state->seen_count; i++)
-        if (state->seen[i] == hash)
-            return 1;
-    if (state->seen_count == state->seen_room) {
-        size_t room = state->seen_room ? 2 * state->seen_room : 64;
-        uint64_t *seen = room <= MAX_ROUTES ? realloc(state->seen, room * sizeof *seen) : NULL;
-        if (!seen)
-            return -ENOMEM;
-        state->seen = seen;
-        state->seen_room = room;
-    }
-    state->seen[state->seen_count++] = hash;
-    return 0;
-}
-
 static int emit_route(struct route_state *state, const struct route *route, unsigned index,
                       const char *weight)
 {
@@ -152,7 +127,7 @@ static int emit_route(struct route_state *state, const struct route *route, unsi
                                   "proto",    protocol_name(route->protocol),
                                   "weight",   weight,
                                   NULL};
-    int seen = was_seen(state, labels);
+    int seen = seen_set_add(&state->seen, labels, MAX_ROUTES);
     if (seen == 0)
         state->sink->sample(state->sink, "node_network_route_info", METRIC_GAUGE,
                             "network routing table information", labels, 1);
@@ -244,7 +219,7 @@ static int update(void *ctx, struct metric_sink *sink)
         return -EACCES;
     state->sink = sink;
     state->device_count = 0;
-    state->seen_count = 0;
+    seen_set_clear(&state->seen);
     int err = links_read(state->links, state->reader, &state->items, &state->item_count);
     if (err == 0)
         err = netlink_dump(state->netlink, RTM_GETROUTE, &all, sizeof all, on_route, state);

@@ -6,37 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/utf8.h"
 #include "node-agent/collector_flags.h"
 #include "node-agent/collectors/table.h"
+#include "node-agent/collectors/wifi_nl80211.h"
 #include "node-agent/genl.h"
 #include "node-agent/host_net.h"
 #include "node-agent/json_flat.h"
 #include "node-agent/procfile.h"
 #include "node-agent/text.h"
 
-enum {
-    MAX_DEVICES = 256,
-    NAME_BYTES = 32,
-    MAC_BYTES = 6,
-    MAC_TEXT = 18,
-    SSID_BYTES = 128,
-    PATH_BYTES = 1024
-};
-enum { NUMBERS = 12, FILE_BYTES = 65536, NO_STATUS = -1 };
-
-struct device {
-    char name[NAME_BYTES];
-    uint32_t index;
-    uint8_t mac[MAC_BYTES];
-    double mhz;
-};
+enum { MAX_DEVICES = 256, MAC_TEXT = 18, PATH_BYTES = 1024, FILE_BYTES = 65536 };
 
 static const struct {
     const char *key, *name, *help; /* key: of the fixture */
     enum metric_type type;
     double scale; /* of the fixture's number */
-} rows[NUMBERS] = {
+} rows[WIFI_NUMBERS] = {
     {"connected", "node_wifi_station_connected_seconds_total",
      "The total number of seconds a station has been connected to an access point.", METRIC_COUNTER, 1e9},
     {"inactive", "node_wifi_station_inactive_seconds",
@@ -62,28 +47,13 @@ static const struct {
     {"receivedpackets", "node_wifi_station_received_packets_total",
      "The total number of packets received by a station.", METRIC_COUNTER, 1},
 };
-enum number {
-    CONNECTED,
-    INACTIVE,
-    RX_RATE,
-    TX_RATE,
-    RX_BYTES,
-    TX_BYTES,
-    SIGNAL,
-    RETRIES,
-    FAILED,
-    LOSS,
-    TX,
-    RX
-};
-
 struct wifi_state {
     const char *fixtures;    /* borrowed from the config; "" without */
     struct netlink *netlink; /* owned; NULL: the devices that would be seen are not the host's */
     int family;
-    struct device devices[MAX_DEVICES];
+    struct wifi_device devices[MAX_DEVICES];
     size_t device_count;
-    const struct device *device; /* the one being asked about */
+    const struct wifi_device *device; /* the one being asked about */
     bool has_bss;
     struct metric_sink *sink;
 };
@@ -118,7 +88,7 @@ static void put_mac(const uint8_t *mac, char text[MAC_TEXT])
     snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-static void emit_device(const struct wifi_state *state, const struct device *device)
+static void emit_device(const struct wifi_state *state, const struct wifi_device *device)
 {
     COLLECTOR_SAMPLE(state->sink, "node_wifi_interface_frequency_hertz", METRIC_GAUGE,
                      "The current frequency a WiFi interface is operating at, in hertz.", device->mhz * 1e6,
@@ -142,147 +112,38 @@ static void emit_station(const struct wifi_state *state, const uint8_t *mac, con
 {
     char text[MAC_TEXT];
     put_mac(mac, text);
-    for (int i = 0; i < NUMBERS; i++)
+    for (int i = 0; i < WIFI_NUMBERS; i++)
         COLLECTOR_SAMPLE(state->sink, rows[i].name, rows[i].type, rows[i].help, numbers[i], "device",
                          state->device->name, "mac_address", text);
 }
 
 /* ---- the kernel ---- */
 
-static uint64_t number(struct bytes value)
-{
-    uint64_t n = 0;
-    memcpy(&n, value.ptr, value.len < sizeof n ? value.len : sizeof n);
-    return n;
-}
-
-static void take_mac(struct bytes value, uint8_t mac[MAC_BYTES])
-{
-    memcpy(mac, value.ptr, value.len < MAC_BYTES ? value.len : MAC_BYTES);
-}
-
 static int on_interface(void *ctx, struct bytes attributes)
 {
     struct wifi_state *state = ctx;
-    struct device device = {.index = 0};
-    struct bytes value;
-    for (int type; netlink_attribute(&attributes, &type, &value);) {
-        if (type == NL80211_ATTR_IFNAME)
-            snprintf(device.name, sizeof device.name, "%.*s", (int)value.len, (const char *)value.ptr);
-        else if (type == NL80211_ATTR_IFINDEX)
-            device.index = (uint32_t)number(value);
-        else if (type == NL80211_ATTR_MAC)
-            take_mac(value, device.mac);
-        else if (type == NL80211_ATTR_WIPHY_FREQ)
-            device.mhz = (double)number(value);
-    }
-    if (*device.name && state->device_count < MAX_DEVICES) /* some virtual devices have no name */
+    struct wifi_device device;
+    if (wifi_nl80211_interface(attributes, &device) && state->device_count < MAX_DEVICES)
         state->devices[state->device_count++] = device;
     return 0;
 }
 
-/* The network's name: the information element 0 of IEEE 802.11. */
-static void take_ssid(struct bytes elements, char ssid[SSID_BYTES])
-{
-    struct buf valid;
-    while (elements.len >= 2 && elements.ptr[1] <= elements.len - 2) {
-        struct bytes content = {elements.ptr + 2, elements.ptr[1]};
-        if (elements.ptr[0] == 0) {
-            buf_init(&valid, SSID_BYTES);
-            if (utf8_put_valid(content, &valid) == 0)
-                text_copy(buf_bytes(&valid), ssid, SSID_BYTES);
-            buf_fini(&valid);
-        }
-        elements = bytes_skip(elements, content.len + 2);
-    }
-}
-
-/* Only the network that the device belongs to has a status. */
 static int on_bss(void *ctx, struct bytes attributes)
 {
     struct wifi_state *state = ctx;
-    struct bytes nested, value;
-    for (int type; netlink_attribute(&attributes, &type, &nested);) {
-        uint8_t bssid[MAC_BYTES] = {0};
-        char ssid[SSID_BYTES] = "";
-        int64_t status = NO_STATUS;
-        for (int inner; type == NL80211_ATTR_BSS && netlink_attribute(&nested, &inner, &value);) {
-            if (inner == NL80211_BSS_BSSID)
-                take_mac(value, bssid);
-            else if (inner == NL80211_BSS_STATUS)
-                status = (int64_t)number(value);
-            else if (inner == NL80211_BSS_INFORMATION_ELEMENTS)
-                take_ssid(value, ssid);
-        }
-        if (status != NO_STATUS && !state->has_bss) {
-            emit_bss(state, bssid, ssid, status);
-            state->has_bss = true;
-        }
+    struct wifi_bss bss;
+    if (!state->has_bss && wifi_nl80211_bss(attributes, &bss)) {
+        emit_bss(state, bss.bssid, bss.ssid, bss.status);
+        state->has_bss = true;
     }
     return 0;
 }
 
-/* In bits a second; the kernel says it in units of 100 kbit/s. */
-static double take_rate(struct bytes nested)
-{
-    struct bytes value;
-    uint64_t rate = 0, old_rate = 0;
-    for (int type; netlink_attribute(&nested, &type, &value);) {
-        if (type == NL80211_RATE_INFO_BITRATE32)
-            rate = number(value);
-        else if (type == NL80211_RATE_INFO_BITRATE)
-            old_rate = number(value);
-    }
-    return (double)(rate ? rate : old_rate) * 100000;
-}
-
-static void take_station(struct bytes nested, double numbers[NUMBERS])
-{
-    struct bytes value;
-    bool has_rx64 = false, has_tx64 = false;
-    for (int type; netlink_attribute(&nested, &type, &value);) {
-        double n = (double)number(value);
-        if (type == NL80211_STA_INFO_CONNECTED_TIME)
-            numbers[CONNECTED] = n;
-        else if (type == NL80211_STA_INFO_INACTIVE_TIME)
-            numbers[INACTIVE] = n / 1000;
-        else if (type == NL80211_STA_INFO_RX_BITRATE)
-            numbers[RX_RATE] = take_rate(value);
-        else if (type == NL80211_STA_INFO_TX_BITRATE)
-            numbers[TX_RATE] = take_rate(value);
-        else if (type == NL80211_STA_INFO_RX_BYTES64 || (type == NL80211_STA_INFO_RX_BYTES && !has_rx64))
-            numbers[RX_BYTES] = n;
-        else if (type == NL80211_STA_INFO_TX_BYTES64 || (type == NL80211_STA_INFO_TX_BYTES && !has_tx64))
-            numbers[TX_BYTES] = n;
-        else if (type == NL80211_STA_INFO_SIGNAL && value.len)
-            numbers[SIGNAL] = (int8_t)value.ptr[0];
-        else if (type == NL80211_STA_INFO_TX_RETRIES)
-            numbers[RETRIES] = n;
-        else if (type == NL80211_STA_INFO_TX_FAILED)
-            numbers[FAILED] = n;
-        else if (type == NL80211_STA_INFO_BEACON_LOSS)
-            numbers[LOSS] = n;
-        else if (type == NL80211_STA_INFO_TX_PACKETS)
-            numbers[TX] = n;
-        else if (type == NL80211_STA_INFO_RX_PACKETS)
-            numbers[RX] = n;
-        has_rx64 = has_rx64 || type == NL80211_STA_INFO_RX_BYTES64;
-        has_tx64 = has_tx64 || type == NL80211_STA_INFO_TX_BYTES64;
-    }
-}
-
 static int on_station(void *ctx, struct bytes attributes)
 {
-    uint8_t mac[MAC_BYTES] = {0};
-    double numbers[NUMBERS] = {0};
-    struct bytes value;
-    for (int type; netlink_attribute(&attributes, &type, &value);) {
-        if (type == NL80211_ATTR_MAC)
-            take_mac(value, mac);
-        else if (type == NL80211_ATTR_STA_INFO)
-            take_station(value, numbers);
-    }
-    emit_station(ctx, mac, numbers);
+    struct wifi_station station;
+    wifi_nl80211_station(attributes, &station);
+    emit_station(ctx, station.mac, station.numbers);
     return 0;
 }
 
@@ -292,7 +153,7 @@ static int ask_device(struct wifi_state *state, uint8_t command,
     uint8_t attributes[64];
     size_t len = 0;
     genl_put(attributes, &len, NL80211_ATTR_IFINDEX, &state->device->index, sizeof state->device->index);
-    genl_put(attributes, &len, NL80211_ATTR_MAC, state->device->mac, MAC_BYTES);
+    genl_put(attributes, &len, NL80211_ATTR_MAC, state->device->mac, WIFI_MAC_BYTES);
     int err =
         genl_dump(state->netlink, state->family, command, 1, (struct bytes){attributes, len}, fn, state);
     return err == -EOPNOTSUPP || err == -ENOENT ? 0 : err; /* not of this kind of device */
@@ -320,14 +181,14 @@ static int ask_kernel(struct wifi_state *state)
 /* ---- the fixtures ---- */
 
 /* Six bytes in base64 (RFC 4648). */
-static void take_base64(struct bytes text, uint8_t mac[MAC_BYTES])
+static void take_base64(struct bytes text, uint8_t mac[WIFI_MAC_BYTES])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t bits = 0;
-    for (size_t i = 0, n = 0; i < text.len && n < MAC_BYTES; i++) {
+    for (size_t i = 0, n = 0; i < text.len && n < WIFI_MAC_BYTES; i++) {
         const char *digit = text.ptr[i] ? strchr(digits, text.ptr[i]) : NULL;
         bits = bits << 6 | (uint32_t)(digit ? digit - digits : 0);
-        for (int shift = 16; i % 4 == 3 && shift >= 0 && n < MAC_BYTES; shift -= 8)
+        for (int shift = 16; i % 4 == 3 && shift >= 0 && n < WIFI_MAC_BYTES; shift -= 8)
             mac[n++] = (uint8_t)(bits >> shift);
     }
 }
@@ -341,7 +202,7 @@ static double fixture_number(const struct json_flat *object, const char *key)
 
 static void fixture_interface(struct wifi_state *state, const struct json_flat *object)
 {
-    struct device device = {.mhz = fixture_number(object, "frequency")};
+    struct wifi_device device = {.mhz = fixture_number(object, "frequency")};
     text_copy(json_flat_get(object, "name"), device.name, sizeof device.name);
     if (*device.name && state->device_count < MAX_DEVICES)
         state->devices[state->device_count++] = device;
@@ -349,8 +210,8 @@ static void fixture_interface(struct wifi_state *state, const struct json_flat *
 
 static void fixture_bss(struct wifi_state *state, const struct json_flat *object)
 {
-    uint8_t bssid[MAC_BYTES] = {0};
-    char ssid[SSID_BYTES];
+    uint8_t bssid[WIFI_MAC_BYTES] = {0};
+    char ssid[WIFI_SSID_BYTES];
     take_base64(json_flat_get(object, "bssid"), bssid);
     text_copy(json_flat_get(object, "ssid"), ssid, sizeof ssid);
     emit_bss(state, bssid, ssid, (int64_t)fixture_number(object, "status"));
@@ -358,10 +219,10 @@ static void fixture_bss(struct wifi_state *state, const struct json_flat *object
 
 static void fixture_station(struct wifi_state *state, const struct json_flat *object)
 {
-    uint8_t mac[MAC_BYTES] = {0};
-    double numbers[NUMBERS];
+    uint8_t mac[WIFI_MAC_BYTES] = {0};
+    double numbers[WIFI_NUMBERS];
     take_base64(json_flat_get(object, "hardwareaddr"), mac);
-    for (int i = 0; i < NUMBERS; i++)
+    for (int i = 0; i < WIFI_NUMBERS; i++)
         numbers[i] = fixture_number(object, rows[i].key) / rows[i].scale;
     emit_station(state, mac, numbers);
 }

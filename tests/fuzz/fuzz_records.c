@@ -20,11 +20,12 @@ static int show(void *ctx, const struct record *record)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    static const enum batch_format formats[] = {FORMAT_REMOTE_WRITE_1, FORMAT_LOKI_PUSH, FORMAT_OTLP_TRACES};
+    static const enum batch_format formats[] = {FORMAT_REMOTE_WRITE_1, FORMAT_LOKI_PUSH, FORMAT_OTLP_TRACES,
+                                                FORMAT_OTLP_METRICS, FORMAT_OTLP_LOGS};
     struct buf out;
     buf_init(&out, 1 << 20);
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        records_each(formats[i], (struct bytes){bytes, len}, show, &out);
+        records_show(formats[i], (struct bytes){bytes, len}, show, &out);
     buf_fini(&out);
     return 0;
 }

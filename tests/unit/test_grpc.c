@@ -56,7 +56,7 @@ static void test_grpc_message_takes_one_whole_message(void **state)
         {hello, NULL, 5, -EBADMSG, 4, 0},
         {hello, NULL, 5, -EBADMSG, 6, 0},
         {hello, NULL, 5, -EBADMSG, 5, 2},
-        {hello, NULL, 5, -ENOTSUP, 5, 1},
+        {hello, NULL, 5, -EPROTO, 5, 1},
         {hello, "zstd", 5, -ENOTSUP, 5, 1},
         {hello, "gzip", 5, -EBADMSG, 5, 1},
         {{0}, "gzip", 5, -EBADMSG, 0, 1},

@@ -1,12 +1,19 @@
 /* The pure parts of collectors: SNTP's answers, JSON of fixtures, names of metrics, attributes of links. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "node-agent/collectors/netclass_rtnl.h"
+#include "node-agent/collectors/netdev_addresses.h"
 #include "node-agent/collectors/ntp.h"
+#include "node-agent/collectors/wifi_nl80211.h"
 #include "node-agent/json_flat.h"
 #include "node-agent/links.h"
 #include "node-agent/metric_name.h"
+#include "node-agent/seen_set.h"
 #include "node-agent/text.h"
 #include "tests/unit/unit.h"
 
@@ -138,6 +145,155 @@ static void test_links_survive_any_cut(void **state)
     }
 }
 
+/* ---- nl80211 and ethtool ---- */
+
+enum { NESTED = 0x8000 };
+
+/* Appends an attribute; where its length is, for end_nested. */
+static size_t put(uint8_t *message, size_t *len, uint16_t type, const void *content, size_t size)
+{
+    const uint16_t head[2] = {(uint16_t)(sizeof head + size), type};
+    size_t at = *len;
+    memcpy(message + at, head, sizeof head);
+    if (size)
+        memcpy(message + at + sizeof head, content, size);
+    *len += (sizeof head + size + 3) / 4 * 4;
+    return at;
+}
+
+static void end_nested(uint8_t *message, size_t at, size_t end)
+{
+    const uint16_t size = (uint16_t)(end - at);
+    memcpy(message + at, &size, sizeof size);
+}
+
+static void test_wifi_takes_what_nl80211_says(void **state)
+{
+    (void)state;
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 7},
+                         elements[] = {1, 1, 0x82, 0, 5, 'c', 'a', 'f', 0xe9, '!'};
+    const uint32_t mhz = 5180, status = 1, seconds = 90, ms = 1500, rate = 8667, bytes = 5, index = 3;
+    const uint64_t many = UINT64_C(10000000000);
+    const int8_t signal = -61;
+    uint8_t message[512] = {0};
+    size_t len = 0, outer;
+    struct wifi_device device;
+    put(message, &len, 3 /* IFINDEX */, &index, sizeof index);
+    assert_false(wifi_nl80211_interface((struct bytes){message, len}, &device)); /* no name */
+    put(message, &len, 4 /* IFNAME */, "wlan0", 6);
+    put(message, &len, 6 /* MAC */, mac, sizeof mac);
+    put(message, &len, 38 /* WIPHY_FREQ */, &mhz, sizeof mhz);
+    assert_true(wifi_nl80211_interface((struct bytes){message, len}, &device));
+    assert_string_equal(device.name, "wlan0");
+    assert_true(device.index == 3 && device.mhz == 5180 && memcmp(device.mac, mac, 6) == 0);
+
+    struct wifi_bss bss;
+    memset(message, 0, sizeof message);
+    len = 0;
+    outer = put(message, &len, 47 | NESTED /* BSS */, NULL, 0);
+    put(message, &len, 1 /* BSSID */, mac, sizeof mac);
+    put(message, &len, 6 /* INFORMATION_ELEMENTS */, elements, sizeof elements);
+    end_nested(message, outer, len);
+    assert_false(wifi_nl80211_bss((struct bytes){message, len}, &bss)); /* one that is only heard */
+    put(message, &len, 9 /* STATUS */, &status, sizeof status);
+    end_nested(message, outer, len);
+    assert_true(wifi_nl80211_bss((struct bytes){message, len}, &bss));
+    assert_string_equal(bss.ssid, "caf\xef\xbf\xbd!"); /* a byte that is no UTF-8 */
+    assert_true(bss.status == 1 && memcmp(bss.bssid, mac, 6) == 0);
+
+    struct wifi_station station;
+    memset(message, 0, sizeof message);
+    len = 0;
+    put(message, &len, 6 /* MAC */, mac, sizeof mac);
+    outer = put(message, &len, 21 | NESTED /* STA_INFO */, NULL, 0);
+    put(message, &len, 16 /* CONNECTED_TIME */, &seconds, sizeof seconds);
+    put(message, &len, 1 /* INACTIVE_TIME */, &ms, sizeof ms);
+    put(message, &len, 7 /* SIGNAL */, &signal, sizeof signal);
+    put(message, &len, 2 /* RX_BYTES */, &bytes, sizeof bytes);
+    put(message, &len, 23 /* RX_BYTES64 */, &many, sizeof many);
+    size_t inner = put(message, &len, 8 | NESTED /* TX_BITRATE */, NULL, 0);
+    put(message, &len, 5 /* BITRATE32 */, &rate, sizeof rate);
+    end_nested(message, inner, len);
+    end_nested(message, outer, len);
+    wifi_nl80211_station((struct bytes){message, len}, &station);
+    const double *n = station.numbers;
+    assert_true(n[WIFI_CONNECTED] == 90 && n[WIFI_INACTIVE] == 1.5 && n[WIFI_SIGNAL] == -61);
+    assert_true(n[WIFI_RX_BYTES] == 1e10 && n[WIFI_TX_RATE] == 866700000 && n[WIFI_TX_BYTES] == 0);
+    assert_memory_equal(station.mac, mac, sizeof mac);
+}
+
+static void test_link_modes_are_a_devices(void **state)
+{
+    (void)state;
+    const uint32_t mbits = 1000, index = 2;
+    const uint8_t full = 1;
+    uint8_t message[128] = {0}, duplex;
+    char name[LINK_NAME_BYTES];
+    uint32_t got;
+    size_t len = 0, outer = put(message, &len, 1 | NESTED, NULL, 0);
+    put(message, &len, 1, &index, sizeof index);
+    end_nested(message, outer, len);
+    assert_false(netclass_rtnl_parse_modes((struct bytes){message, len}, name, &got, &duplex));
+    put(message, &len, 2, "eth0", 5);
+    end_nested(message, outer, len);
+    put(message, &len, 5, &mbits, sizeof mbits);
+    put(message, &len, 6, &full, sizeof full);
+    assert_true(netclass_rtnl_parse_modes((struct bytes){message, len}, name, &got, &duplex));
+    assert_string_equal(name, "eth0");
+    assert_true(got == 1000 && duplex == 1);
+}
+
+static void test_addresses_have_scopes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *scope;
+    } rows[] = {
+        {"127.0.0.1", "link-local"},
+        {"169.254.1.2", "link-local"},
+        {"224.0.0.5", "link-local"},
+        {"10.0.0.1", "global"},
+        {"239.1.2.3", ""},
+        {"255.255.255.255", ""},
+        {"0.0.0.0", ""},
+        {"::1", "link-local"},
+        {"fe80::1", "link-local"},
+        {"ff02::1", "link-local"},
+        {"ff01::1", "interface-local"},
+        {"ff0e::1", ""},
+        {"fd00::2", "global"},
+        {"2001:db8::1", "global"},
+        {"::", ""},
+        {"::ffff:10.0.0.1", "global"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t address[16];
+        int family = strchr(rows[i].text, ':') ? AF_INET6 : AF_INET;
+        assert_int_equal(inet_pton(family, rows[i].text, address), 1);
+        assert_string_equal(netdev_addresses_scope(family, address), rows[i].scope);
+    }
+}
+
+static void test_what_was_seen_is_known_until_it_is_cleared(void **state)
+{
+    (void)state;
+    struct seen_set set = {0};
+    char word[16];
+    const char *const words[] = {"a", word, NULL}, *const joined[] = {"a0", "", NULL};
+    for (int round = 0; round < 3; round++) {
+        for (int again = 0; again < 2; again++)
+            for (int i = 0; i < 500; i++) {
+                snprintf(word, sizeof word, "%d", i);
+                assert_int_equal(seen_set_add(&set, words, 501), again);
+            }
+        assert_int_equal(seen_set_add(&set, joined, 501), 0); /* the words' borders count */
+        snprintf(word, sizeof word, "one more");
+        assert_int_equal(seen_set_add(&set, words, 501), -E2BIG);
+        seen_set_clear(&set);
+    }
+    seen_set_fini(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +303,10 @@ int main(void)
         cmocka_unit_test(test_json_refuses_what_it_does_not_know),
         cmocka_unit_test(test_names_have_one_underscore_for_what_is_none),
         cmocka_unit_test(test_links_survive_any_cut),
+        cmocka_unit_test(test_wifi_takes_what_nl80211_says),
+        cmocka_unit_test(test_link_modes_are_a_devices),
+        cmocka_unit_test(test_addresses_have_scopes),
+        cmocka_unit_test(test_what_was_seen_is_known_until_it_is_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

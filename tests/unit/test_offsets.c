@@ -28,16 +28,16 @@ static void test_offsets_delivered_follows_the_checkpoints(void **state)
 {
     (void)state;
     struct offsets *o = fresh("b1");
-    offsets_commit(o, "x", 100, 10);
-    offsets_checkpoint(o, 1);
-    offsets_commit(o, "x", 200, 10);
-    offsets_commit(o, "y", 50, 5);
-    offsets_checkpoint(o, 2);
+    offsets_commit(o, false, "x", 100, 10);
+    offsets_checkpoint(o, false, 1);
+    offsets_commit(o, false, "x", 200, 10);
+    offsets_commit(o, false, "y", 50, 5);
+    offsets_checkpoint(o, false, 2);
     expect(o, "x", 200, 0);
-    offsets_deliver(o, 1);
+    offsets_deliver(o, false, 1);
     expect(o, "x", 200, 100);
     expect(o, "y", 50, 0);
-    offsets_deliver(o, 2);
+    offsets_deliver(o, false, 2);
     expect(o, "x", 200, 200);
     expect(o, "y", 50, 50);
     offsets_free(o);
@@ -47,8 +47,8 @@ static void test_offsets_never_go_back_by_a_commit(void **state)
 {
     (void)state;
     struct offsets *o = fresh("b1");
-    offsets_commit(o, "x", 100, 1);
-    offsets_commit(o, "x", 40, 1);
+    offsets_commit(o, false, "x", 100, 1);
+    offsets_commit(o, false, "x", 40, 1);
     expect(o, "x", 100, 0);
     offsets_free(o);
 }
@@ -60,15 +60,15 @@ static void test_offsets_merged_checkpoints_claim_only_with_the_newer(void **sta
     struct offsets *o = fresh("b1");
     uint64_t count = 5 * OFFSETS_MAX_MARKS;
     for (uint64_t seq = 1; seq <= count; seq++) {
-        offsets_commit(o, seq % 2 ? "x" : "y", seq * 10, 1);
-        assert_int_equal(offsets_checkpoint(o, seq), 0);
+        offsets_commit(o, false, seq % 2 ? "x" : "y", seq * 10, 1);
+        assert_int_equal(offsets_checkpoint(o, false, seq), 0);
     }
     for (uint64_t seq = 1; seq <= count; seq += 97) {
-        offsets_deliver(o, seq);
+        offsets_deliver(o, false, seq);
         assert_true(offsets_find(o, "x")->delivered <= seq * 10);
         assert_true(offsets_find(o, "y")->delivered <= seq * 10);
     }
-    offsets_deliver(o, count);
+    offsets_deliver(o, false, count);
     expect(o, "x", (count - (count % 2 ? 0 : 1)) * 10, (count - (count % 2 ? 0 : 1)) * 10);
     offsets_free(o);
 }
@@ -77,13 +77,13 @@ static void test_offsets_forgotten_checkpoints_are_claimed_again(void **state)
 {
     (void)state;
     struct offsets *o = fresh("b1");
-    offsets_commit(o, "x", 100, 1);
-    offsets_checkpoint(o, 7);
+    offsets_commit(o, false, "x", 100, 1);
+    offsets_checkpoint(o, false, 7);
     offsets_forget_marks(o);
-    offsets_deliver(o, 7);
+    offsets_deliver(o, false, 7);
     expect(o, "x", 100, 0);
-    offsets_checkpoint(o, 1);
-    offsets_deliver(o, 1);
+    offsets_checkpoint(o, false, 1);
+    offsets_deliver(o, false, 1);
     expect(o, "x", 100, 100);
     offsets_free(o);
 }
@@ -104,10 +104,10 @@ static void test_offsets_of_files_long_gone_are_swept_once_delivered(void **stat
 {
     (void)state;
     struct offsets *o = fresh("b1");
-    offsets_commit(o, "delivered", 10, 1);
-    offsets_checkpoint(o, 1);
-    offsets_deliver(o, 1);
-    offsets_commit(o, "waiting", 10, 1);
+    offsets_commit(o, false, "delivered", 10, 1);
+    offsets_checkpoint(o, false, 1);
+    offsets_deliver(o, false, 1);
+    offsets_commit(o, false, "waiting", 10, 1);
     offsets_sweep(o, 1000, 500);
     assert_null(offsets_find(o, "delivered"));
     assert_non_null(offsets_find(o, "waiting"));
@@ -115,7 +115,7 @@ static void test_offsets_of_files_long_gone_are_swept_once_delivered(void **stat
     for (int i = 0; i < OFFSETS_MAX_FILES; i++) {
         char key[32];
         snprintf(key, sizeof key, "k%d", i);
-        offsets_commit(o, key, 1, 1);
+        offsets_commit(o, false, key, 1, 1);
         offsets_find(o, key)->seen_ns = 1 + i;
     }
     offsets_sweep(o, 1000, INT64_MAX);
@@ -140,10 +140,10 @@ static void test_offsets_file_gives_back_what_was_saved(void **state)
     int aside;
     char path[] = "/tmp/test_offsets.XXXXXX";
     close(mkstemp(path));
-    offsets_commit(o, "ns_p_u/c/0:fd00:12:256:0badcafe", 100, 10);
-    offsets_checkpoint(o, 1);
-    offsets_deliver(o, 1);
-    offsets_commit(o, "ns_p_u/c/0:fd00:12:256:0badcafe", 300, 20);
+    offsets_commit(o, false, "ns_p_u/c/0:fd00:12:256:0badcafe", 100, 10);
+    offsets_checkpoint(o, false, 1);
+    offsets_deliver(o, false, 1);
+    offsets_commit(o, false, "ns_p_u/c/0:fd00:12:256:0badcafe", 300, 20);
     buf_init(&text, OFFSETS_FILE_MAX);
     assert_int_equal(offsets_file_write(o, &text), 0);
     assert_int_equal(offsets_file_replace(path, ".new", buf_bytes(&text)), 0);
@@ -180,7 +180,7 @@ static void test_offsets_file_damaged_or_newer_is_moved_aside(void **state)
     struct offsets *o = fresh("buffer-1");
     struct buf text;
     buf_init(&text, OFFSETS_FILE_MAX);
-    offsets_commit(o, "key", 100, 10);
+    offsets_commit(o, false, "key", 100, 10);
     assert_int_equal(offsets_file_write(o, &text), 0);
     for (size_t i = 0; i < text.len; i++) { /* every byte flipped once, every length */
         struct offsets *into = fresh("");

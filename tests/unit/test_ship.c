@@ -95,6 +95,42 @@ static void test_an_only_gateway_that_hung_gets_the_batch_again_under_its_number
     stats_free(a.stats);
 }
 
+static void test_two_origins_of_a_lane_are_resumed_together_and_numbered_apart(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g = {0};
+    struct agent_side a = {.config.gateway.ack_deadline_ms = 400,
+                           .feeds = {{0}, {.total = 20, .uses_bulk = true}}};
+    world_init(&w);
+    gateway_open(&w, &g, "tcp://127.0.0.1:0");
+    agent_open(&w, &a, (const char *[]){g.url}, 1);
+    struct buffer *buffer = g.buffers[TELEMETRY_LOGS];
+    UNTIL(&w, has_all(&a, 20));
+    assert_int_equal(buffer->resumes, 2);
+    buffer->is_stuck = true;
+    more(&a, TELEMETRY_LOGS, 2);
+    UNTIL(&w, buffer->resumes > 2); /* it left, came back, and asks first: for both */
+    let_go(buffer);
+    UNTIL(&w, has_all(&a, 22));
+    ship_ask(a.ship, TELEMETRY_LOGS);
+    uint64_t heard = a.feeds[TELEMETRY_LOGS].heard_of_bulk;
+    UNTIL(&w, a.feeds[TELEMETRY_LOGS].heard_of_bulk > heard);
+    assert_true(a.feeds[TELEMETRY_LOGS].heard_of_bulk == a.feeds[TELEMETRY_LOGS].resumed);
+    assert_false(a.feeds[TELEMETRY_LOGS].out_of_order);
+    assert_int_equal(buffer->count, 22);
+    assert_int_equal(buffer->repeats, 1);
+    for (size_t i = 0; i < buffer->count; i++) {
+        assert_string_equal(buffer->rows[i].origin, i % 2 ? "node-a/bulk" : "node-a");
+        assert_int_equal(buffer->rows[i].seq, i / 2 + 1);
+    }
+    agent_close(&a);
+    gateway_close(&g);
+    world_fini(&w);
+    gateway_free(&g);
+    stats_free(a.stats);
+}
+
 static void test_a_batch_dropped_at_a_resume_does_not_give_its_number_away(void **state)
 {
     (void)state;
@@ -370,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_a_thousand_batches_of_each_signal_arrive_once_and_in_order),
         cmocka_unit_test(test_a_gateway_that_never_answers_is_left_after_the_deadline),
         cmocka_unit_test(test_an_only_gateway_that_hung_gets_the_batch_again_under_its_number),
+        cmocka_unit_test(test_two_origins_of_a_lane_are_resumed_together_and_numbered_apart),
         cmocka_unit_test(test_a_batch_dropped_at_a_resume_does_not_give_its_number_away),
         cmocka_unit_test(test_a_gateway_that_went_and_came_back_is_resumed_also_when_idle),
         cmocka_unit_test(test_of_two_agents_of_one_origin_the_older_one_is_told_to_resume),

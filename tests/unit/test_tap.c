@@ -291,7 +291,7 @@ static void test_tap_names_rows_that_it_cannot_show(void **state)
     struct world w;
     setup(&w);
     append_lines(&w, "{pod=\"a\"}", 0, 1);
-    append_raw(&w, FORMAT_OTLP_LOGS, bytes_of_string("whatever"));
+    append_raw(&w, FORMAT_REMOTE_WRITE_2, bytes_of_string("whatever"));
     append_raw(&w, FORMAT_LOKI_PUSH, bytes_of_string("\x0a\x7f"));
     struct batch *batch = fixture_batch("node", 1, ++w.seq, 100); /* no snappy block */
     assert_int_equal(fixture_append_batch(&w.f, batch).outcome, BUFFER_COMMITTED);

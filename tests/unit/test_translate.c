@@ -194,6 +194,45 @@ static void test_translate_says_what_is_no_message(void **state)
     translate_fini(&t);
 }
 
+/* A log record with a line of len bytes. */
+static void put_log(struct buf *b, int64_t time_ns, size_t len)
+{
+    size_t log, body;
+    char *line = malloc(len + 1);
+    memset(line, 'x', len);
+    line[len] = '\0';
+    pb_begin(b, 2, &log);
+    pb_put_fixed64(b, 1, (uint64_t)time_ns);
+    pb_begin(b, 5, &body);
+    pb_put_string(b, 1, line);
+    pb_end(b, body);
+    pb_end(b, log);
+    free(line);
+}
+
+static void test_translate_refuses_lines_that_loki_would_drop(void **state)
+{
+    (void)state;
+    struct translate t;
+    struct buf raw;
+    size_t marks[2];
+    int64_t now = INT64_C(1700000000) * SECOND, week = INT64_C(7) * 86400 * SECOND;
+    buf_init(&raw, 4 << 20);
+    assert_int_equal(translate_init(&t, &config, BACKEND_LOKI), 0);
+    begin_request(&raw, marks);
+    put_log(&raw, now, 256 * 1024);
+    put_log(&raw, now, 256 * 1024 + 1);
+    put_log(&raw, now - week, 10);
+    put_log(&raw, now - week - SECOND, 10);
+    end_request(&raw, marks);
+    assert_int_equal(translate_run(&t, FORMAT_OTLP_LOGS, buf_bytes(&raw), 1, now), 0);
+    assert_true(t.result.count == 2 && t.result.source_count == 4 && t.result.refused == 2);
+    assert_int_equal(t.result.reasons[1], TRANSLATE_LINE);
+    assert_int_equal(t.result.reasons[3], TRANSLATE_OLD);
+    translate_fini(&t);
+    buf_fini(&raw);
+}
+
 static void test_translate_knows_when_it_is_needed(void **state)
 {
     (void)state;
@@ -212,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_translate_refuses_what_is_nested_too_deep_and_keeps_the_rest),
         cmocka_unit_test(test_translate_gives_a_line_without_a_time_the_gateways),
         cmocka_unit_test(test_translate_says_what_is_no_message),
+        cmocka_unit_test(test_translate_refuses_lines_that_loki_would_drop),
         cmocka_unit_test(test_translate_knows_when_it_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,8 @@ static enum buffer_outcome keep(struct buffer *buffer, const struct batch *batch
     if (buffer->is_failing)
         return BUFFER_FAILED;
     for (size_t i = 0; i < buffer->count; i++) {
-        bool is_same_boot = boot_compare(buffer->rows[i].boot, batch->boot) == 0;
+        bool is_same_boot = boot_compare(buffer->rows[i].boot, batch->boot) == 0 &&
+                            strcmp(buffer->rows[i].origin, batch->origin) == 0;
         if (is_same_boot && buffer->rows[i].seq == batch->seq) {
             buffer->repeats++;
             return BUFFER_REPEATED;
@@ -132,8 +133,10 @@ struct feed {
     enum telemetry signal;
     uint64_t next, total, committed, refused, resumed, repeated; /* next and total count values */
     bool drops_in_flight, was_handed_over;
-    size_t size;  /* raw bytes of a batch */
-    uint64_t end; /* as a resume told it */
+    bool uses_bulk;         /* every second batch is of the bulk origin */
+    uint64_t heard_of_bulk; /* resumes that told of it, too */
+    size_t size;            /* raw bytes of a batch */
+    uint64_t end;           /* as a resume told it */
     char buffer_id[64];
     bool out_of_order;
     struct batch *last; /* borrowed: as sealed last */
@@ -155,7 +158,7 @@ static int feed_seal(void *ctx, struct batch **ret_batch)
     memcpy(raw.ptr, &feed->next, sizeof feed->next);
     raw.len = size;
     assert_int_equal(snap_compress(buf_bytes(&raw), &block), 0);
-    struct batch *batch = batch_new("node-a");
+    struct batch *batch = batch_new(feed->uses_bulk && feed->next % 2 ? "node-a/bulk" : "node-a");
     batch->format = formats[feed->signal];
     batch->records = 1;
     batch->raw_bytes = size;
@@ -193,6 +196,7 @@ static bool feed_resumed(void *ctx, const struct wire_resume_reply *reply, bool 
     struct feed *feed = ctx;
     feed->resumed++;
     feed->was_handed_over = handed_over;
+    feed->heard_of_bulk += reply->bulk != NULL;
     if (reply->end_count)
         feed->end = reply->ends[0].end;
     if (!feed->drops_in_flight || !in_flight)
@@ -328,6 +332,8 @@ static void agent_open(struct world *w, struct agent_side *a, const char *const 
             sources[i] = feed_source(&a->feeds[i]);
     }
     assert_int_equal(ship_new(&w->loop, &a->config, a->stats, sources, SHIP_OF_NODE, &a->ship), 0);
+    if (a->feeds[TELEMETRY_LOGS].uses_bulk)
+        ship_use_bulk(a->ship);
 }
 
 static void more(struct agent_side *a, enum telemetry signal, uint64_t count)
