@@ -321,18 +321,21 @@ static void carry_lines(struct tail_log *log, struct tail_file *file, const bool
     }
 }
 
-/* Lets the lines of the block, which begins at from, pass to be remembered. */
+/* Lets the lines of the block, which begins at from, pass to be remembered. A line behind a hole is whole. */
 static int recall_block(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t from)
 {
     const uint8_t *p = r->block.ptr, *end = p + r->block.len, *newline;
-    bool whole = from == 0;
+    bool whole = from == 0 || (file->head[0] == 0 && *p == 0);
     int err = 0;
     r->recalling = true;
     for (; p < end && err == 0 && (newline = memchr(p, '\n', (size_t)(end - p)));
-         p = newline + 1, whole = true)
+         p = newline + 1, whole = true) {
+        size_t nuls = nul_len(p, newline);
+        uint64_t offset = from + (uint64_t)(p - r->block.ptr) + nuls;
         if (whole)
-            err = tail_line_take(r, log, file, from + (uint64_t)(p - r->block.ptr),
-                                 (struct bytes){p, (size_t)(newline - p)});
+            err =
+                tail_line_take(r, log, file, offset, (struct bytes){p + nuls, (size_t)(newline - p) - nuls});
+    }
     r->recalling = false;
     return err;
 }
@@ -358,7 +361,7 @@ static int recall_file(struct tail_reader *r, struct tail_log *log, struct tail_
         tail_log_close_line(log, s);
         tail_log_close_join(log, s);
     }
-    uint64_t from = file->pos > TAIL_RECALL ? file->pos - TAIL_RECALL : 0;
+    uint64_t from = file->pos > r->block.max ? file->pos - r->block.max : 0;
     if (fill(r, file, from, (size_t)(file->pos - from)) > 0 && tail_file_check(file) == 0)
         err = recall_block(r, log, file, from);
     if (file->pos >= file->size)

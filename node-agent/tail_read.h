@@ -20,8 +20,8 @@
 #define TAIL_MAX_PAUSE_NS (INT64_C(50) * 1000000) /* a rotated file may still get its last lines */
 enum {
     TAIL_BLOCK = 256 * 1024,
-    TAIL_MARGIN = 16 * 1024,          /* read past a budget, to the end of a line */
-    TAIL_RECALL = 64 * 1024,          /* read before a position, to know the line before it */
+    TAIL_MARGIN = 16 * 1024, /* read past a budget, to the end of a line */
+    TAIL_RECALL = 64 * 1024, /* read before a position where it is only asked for the last line's end */
     TAIL_MAX_LINE = 64 * 1024 * 1024, /* a line without an end is ended here */
 };
 

@@ -326,6 +326,35 @@ static void test_tail_passes_over_the_hole_that_a_truncation_leaves(void **state
     expect(f, "stdout|1\nstdout|2\n");
 }
 
+/* A line of 70 KB of the other stream, then the first one's line once more, at its time. */
+static void test_tail_knows_the_line_before_after_a_restart_behind_a_long_line(void **state)
+{
+    enum { LONG = 70000 };
+    struct fixture *f = *state;
+    char now[32], line[64], *other = malloc(LONG + 64);
+    time_t seconds = time(NULL);
+    struct tm tm;
+    assert_non_null(other);
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    int len = snprintf(line, sizeof line, "%s.000000000Z stdout F same\n", now);
+    int head = snprintf(other, 64, "%s.000000000Z stderr F ", now);
+    memset(other + head, 'x', LONG);
+    other[head + LONG] = '\n';
+    put_bytes(f, POD "/0.log", line, (size_t)len);
+    put_bytes(f, POD "/0.log", other, (size_t)head + LONG + 1);
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 2);
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    put_bytes(f, POD "/0.log", line, (size_t)len);
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 3);
+    assert_true(f->times[2] == (int64_t)seconds * 1000000000 + 1);
+    free(other);
+}
+
 static void test_tail_keeps_a_deleted_file_until_it_is_committed(void **state)
 {
     struct fixture *f = *state;
@@ -688,6 +717,7 @@ int main(void)
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
         WITH_FIXTURE(test_tail_starts_over_when_a_file_is_truncated),
         WITH_FIXTURE(test_tail_passes_over_the_hole_that_a_truncation_leaves),
+        WITH_FIXTURE(test_tail_knows_the_line_before_after_a_restart_behind_a_long_line),
         WITH_FIXTURE(test_tail_keeps_a_deleted_file_until_it_is_committed),
         WITH_FIXTURE(test_tail_joins_a_line_past_a_file_that_was_emptied_and_deleted),
         WITH_FIXTURE(test_tail_waits_for_the_end_of_a_torn_line),

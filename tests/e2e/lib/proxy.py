@@ -250,7 +250,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             while self.rfile.readline().strip():
                 pass
             return b"".join(pieces)
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client went away within the request")  # no server takes what was cut off
+        return body
 
     def _forward(self, record):
         headers = {k: v for k, v in record.headers.items() if k.lower() not in _HOP}

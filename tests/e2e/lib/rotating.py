@@ -5,6 +5,7 @@
     log.finish()                      # completes what is torn or in parts
     log.expected()                    # {(stream, ns, text)} that must be stored, times as the agent sends them
     log.expected_copied()             # those of them that a copied file holds once more: they may be sent twice
+    log.expected_at_risk()            # those written between a copy and its truncation: no other file holds them, they may be missing
 
 The file is written by one descriptor, as a container runtime does. What may be lost is never made here: who deletes or truncates a
 file that has no other copy waits first until it is open, and lets the reader live until it was read.
@@ -30,7 +31,7 @@ class RotatingLog:
         self.number, self.generation, self.rotations, self.count, self.last_ns = 0, 0, 0, 0, 0
         self.lines = []  # (stream, ns, text), in order
         self.in_file = []  # those that the live file holds
-        self.copied = set()
+        self.copied, self.at_risk = set(), set()
         self.open_parts, self.torn, self.at = {}, b"", 0
         self.append = True
         self.fd = None
@@ -136,15 +137,20 @@ class RotatingLog:
             os.unlink(path)
             if self.linked and os.path.islink(path):
                 os.unlink(path)
+        return len(names) > 1
 
     def copy_truncate(self):
-        """logrotate's: a copy, then the file cut to nothing; a writer that does not append leaves a hole."""
+        """logrotate's: a copy, then the file cut to nothing; a writer that does not append leaves a hole. What is written
+        between the two is in no file afterwards."""
         self.finish()
         copy = self._rotated_name()
         shutil.copyfile(self.path, copy + ".tmp")
         os.rename(copy + ".tmp", copy)
-        os.ftruncate(self.fd, 0)
         self.copied.update(self.in_file)
+        for _ in range(self.rng.choice((0, 0, 0, 1, 5))):
+            self.at_risk.add(len(self.lines))
+            self._put(self._make_line())
+        os.ftruncate(self.fd, 0)
         self.in_file = []
 
     def replace(self):
@@ -182,6 +188,10 @@ class RotatingLog:
     def expected_copied(self):
         found = self.expected()
         return [found[i] for i in self.copied]
+
+    def expected_at_risk(self):
+        found = self.expected()
+        return [found[i] for i in self.at_risk]
 
     def expected(self):
         """A line equal in time and text to the one before it in its stream is sent a nanosecond later than that."""
