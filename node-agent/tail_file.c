@@ -272,10 +272,22 @@ bool tail_file_holds(const struct tail_file *file, const struct tail_file *other
     return m > 0 && n >= m && memcmp(here, there, (size_t)m) == 0;
 }
 
+/* What was read of the file after the copy was made is not in the copy. */
+static void cut_positions(struct tail_file *copy)
+{
+    uint64_t size = copy->size;
+    copy->pos = copy->pos < size ? copy->pos : size;
+    copy->told_base = copy->told_base < size ? copy->told_base : size;
+    for (int i = 0; i < CRI_STREAMS; i++) {
+        copy->open_at[i] = copy->open_at[i] < size ? copy->open_at[i] : TAIL_NONE;
+        copy->join_at[i] = copy->join_at[i] < size ? copy->join_at[i] : TAIL_NONE;
+    }
+}
+
 bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
 {
     struct tail_file *former = file->former;
-    if (!former || !tail_file_is_same_head(former, copy) || copy->size < former->pos)
+    if (!former || !tail_file_is_same_head(former, copy))
         return false;
     copy->identity = former->identity;
     former->identity = NULL;
@@ -287,6 +299,7 @@ bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
     memcpy(copy->join_at, former->join_at, sizeof copy->join_at);
     memcpy(copy->skip, former->skip, sizeof copy->skip);
     memcpy(copy->told, former->told, sizeof copy->told);
+    cut_positions(copy);
     tail_file_free(former);
     file->former = NULL;
     return true;
@@ -447,6 +460,8 @@ void tail_file_reset(struct tail_file *file, const struct offsets *offsets)
     file->pos = file->told_base = committed(file, -1, offsets);
     for (int i = 0; i < CRI_STREAMS; i++)
         file->skip[i] = file->told[i] = larger(file->pos, committed(file, i, offsets));
+    if (file->by_head && !file->inflate)
+        cut_positions(file);
 }
 
 bool tail_file_is_committed(const struct tail_file *file, const struct offsets *offsets)

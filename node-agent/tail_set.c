@@ -209,6 +209,8 @@ static bool is_spare_copy(const struct tail_log *log, const struct tail_file *fi
 /* The same when it is truncated by now: the copy goes on where the live one was. */
 static bool succeed(struct tail_log *log, struct tail_file *file)
 {
+    if (tail_file_look(file, file->changed_ns) < 0) /* it may have grown since it was opened */
+        return false;
     for (struct tail_file *f = log->files; f; f = f->next) {
         bool is_live = f->fd >= 0 && !f->inflate && f->identity && !is_rotated(log, f->name);
         if (is_live && tail_file_is_same_head(f, file) &&
@@ -242,7 +244,9 @@ static struct tail_file *add_file(struct tail_set *set, struct tail_log *log, co
     if (!file)
         return NULL;
     bool is_other = file->inode != inode; /* renamed meanwhile: its folder's change will be told */
-    if (is_other || (is_rotated(log, name) && !is_in_offsets(set, file) && is_spare_copy(log, file))) {
+    bool is_empty = file->head_len == 0;  /* a copy that is being made would be taken for a file of its own */
+    if (is_other ||
+        (is_rotated(log, name) && !is_in_offsets(set, file) && (is_empty || is_spare_copy(log, file)))) {
         tail_file_free(file);
         return NULL;
     }

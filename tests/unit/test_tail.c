@@ -312,6 +312,56 @@ static void test_tail_starts_over_when_a_file_is_truncated(void **state)
     expect(f, "stdout|1\nstdout|2\nstdout|3\nstdout|4\nstdout|5\n");
 }
 
+/* All that the live file holds, behind what the copy holds. */
+static void fill_copy(const struct fixture *f, const char *name)
+{
+    char path[PATH_MAX], bytes[4096];
+    path_of(f, POD "/0.log", path);
+    int fd = open(path, O_RDONLY);
+    ssize_t len = read(fd, bytes, sizeof bytes);
+    assert_true(len > 0);
+    close(fd);
+    put_bytes(f, name, bytes, (size_t)len);
+}
+
+static void test_tail_does_not_take_a_copy_that_is_being_made_for_a_file_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout P 1");
+    put(f, POD "/0.log", "stdout P 2");
+    start(f);
+    expect(f, "");
+    put_bytes(f, POD "/0.log.1", "", 0);
+    expect(f, "");
+    put(f, POD "/0.log", "stdout F 3");
+    fill_copy(f, POD "/0.log.1");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    put(f, POD "/0.log", "stdout F 4");
+    expect(f, "stdout|123\nstdout|4\n");
+}
+
+static void test_tail_repeats_nothing_of_a_copy_that_lacks_what_was_read_since(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    fill_copy(f, POD "/0.log.1");
+    put(f, POD "/0.log", "stdout F 2");
+    expect(f, "stdout|1\nstdout|2\n");
+    path_of(f, POD "/0.log", path);
+    assert_int_equal(truncate(path, 0), 0);
+    put(f, POD "/0.log", "stdout F 3");
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    start(f);
+    expect(f, "stdout|1\nstdout|2\nstdout|3\n");
+}
+
 static void test_tail_passes_over_the_hole_that_a_truncation_leaves(void **state)
 {
     struct fixture *f = *state;
@@ -716,6 +766,8 @@ int main(void)
         WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
         WITH_FIXTURE(test_tail_starts_over_when_a_file_is_truncated),
+        WITH_FIXTURE(test_tail_does_not_take_a_copy_that_is_being_made_for_a_file_of_its_own),
+        WITH_FIXTURE(test_tail_repeats_nothing_of_a_copy_that_lacks_what_was_read_since),
         WITH_FIXTURE(test_tail_passes_over_the_hole_that_a_truncation_leaves),
         WITH_FIXTURE(test_tail_knows_the_line_before_after_a_restart_behind_a_long_line),
         WITH_FIXTURE(test_tail_keeps_a_deleted_file_until_it_is_committed),
