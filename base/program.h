@@ -11,7 +11,7 @@
 #define BASE_PROGRAM_H
 
 #include "base/buf.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 /* What run returns to be started anew, in the same process and with the same command line. */
 enum { PROGRAM_RELOAD = 64 };

@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "node-agent/cri.h"
-#include "node-agent/logs.h"
+#include "node-agent/logs/cri.h"
+#include "node-agent/logs/logs.h"
 #include "node-agent/metrics.h"
 
 enum { BLOCK = 1 << 20, BATCH = 2 << 20, LINE = 220 };

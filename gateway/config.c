@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/batch.h"
-#include "base/buffer.h"
+#include "base/buffer/buffer.h"
 
 #define AT(field) offsetof(struct gateway_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };

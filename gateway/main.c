@@ -1,12 +1,12 @@
 /* main.c - the gateway's command line. The life of the program is in gateway.c. */
 #include "base/program.h"
+#include "gateway/ask/fsck_command.h"
+#include "gateway/ask/refused_command.h"
+#include "gateway/ask/replay_command.h"
+#include "gateway/ask/status_command.h"
+#include "gateway/ask/tap_command.h"
 #include "gateway/config.h"
-#include "gateway/fsck_command.h"
 #include "gateway/gateway.h"
-#include "gateway/refused_command.h"
-#include "gateway/replay_command.h"
-#include "gateway/status_command.h"
-#include "gateway/tap_command.h"
 
 static int check(const char *path, struct buf *errors)
 {

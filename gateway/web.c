@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/pages.h"
+#include "base/http/pages.h"
 #include "gateway/metrics.h"
 
 enum { VIEWS_MAX = TELEMETRY_COUNT * BUFFER_MAX_BACKENDS };

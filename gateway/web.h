@@ -7,12 +7,12 @@
 #ifndef GATEWAY_WEB_H
 #define GATEWAY_WEB_H
 
-#include "base/buffer.h"
+#include "base/buffer/buffer.h"
 #include "base/loop.h"
 #include "base/stats.h"
-#include "gateway/discard_watch.h"
-#include "gateway/fanout.h"
-#include "gateway/receive.h"
+#include "gateway/ask/discard_watch.h"
+#include "gateway/fanout/fanout.h"
+#include "gateway/intake/receive.h"
 
 struct web_parts { /* all borrowed; fanout may change at a reload */
     struct loop *loop;

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node-agent/collector_flags.h"
-#include "node-agent/log_rules.h"
-#include "node-agent/tail_start.h"
+#include "node-agent/host/collector_flags.h"
+#include "node-agent/logs/log_rules.h"
+#include "node-agent/logs/tail_start.h"
 
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };

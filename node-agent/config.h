@@ -2,8 +2,8 @@
 #ifndef NODE_AGENT_CONFIG_H
 #define NODE_AGENT_CONFIG_H
 
-#include "base/conf.h"
-#include "base/http_tls_files.h"
+#include "base/conf/conf.h"
+#include "base/http/http_tls_files.h"
 
 struct agent_tls {
     const char *ca_file, *cert_file, *key_file, *server_name; /* "" unset */

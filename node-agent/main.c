@@ -1,10 +1,10 @@
 /* main.c - the agent's command line. The life of the program is in agent.c. */
 #include "base/program.h"
 #include "node-agent/agent.h"
-#include "node-agent/collector_flags.h"
 #include "node-agent/config.h"
-#include "node-agent/logs_command.h"
-#include "node-agent/node_metrics_command.h"
+#include "node-agent/host/collector_flags.h"
+#include "node-agent/host/node_metrics_command.h"
+#include "node-agent/logs/logs_command.h"
 
 static int check(const char *path, struct buf *errors)
 {

@@ -1,14 +1,14 @@
 /* otlp.h - the agent's OTLP receiver as ship's source of batches, one for each signal.
  *
- * What is received waits in base/otlp_receiver.h; ship's lanes seal it and tell what became of it. Loop
+ * What is received waits in base/otlp/otlp_receiver.h; ship's lanes seal it and tell what became of it. Loop
  * thread only.
  */
 #ifndef NODE_AGENT_OTLP_H
 #define NODE_AGENT_OTLP_H
 
-#include "base/otlp_receiver.h"
+#include "base/otlp/otlp_receiver.h"
 #include "node-agent/config.h"
-#include "node-agent/ship.h"
+#include "node-agent/ship/ship.h"
 #include "proto/senders.h"
 
 struct otlp;

@@ -6,7 +6,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "node-agent/collector_flags.h"
+#include "node-agent/host/collector_flags.h"
 
 enum {
     MATCH_LIMIT = 100000,

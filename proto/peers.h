@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 enum {
     PEERS_MAX_HOST = 253,

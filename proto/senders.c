@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/otlp_walk.h"
+#include "base/otlp/otlp_walk.h"
 
 enum { ATTRIBUTES_MAX = 64 * 1024 * 1024 };
 

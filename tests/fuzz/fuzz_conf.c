@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 struct inner {
     const char *name;

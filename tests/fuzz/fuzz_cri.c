@@ -1,8 +1,8 @@
 /* fuzz_cri.c - lines of a container log, and what becomes of their text. */
 #include <stdlib.h>
 
-#include "node-agent/cri.h"
-#include "node-agent/logtext.h"
+#include "node-agent/logs/cri.h"
+#include "node-agent/logs/logtext.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

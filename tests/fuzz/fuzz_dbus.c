@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node-agent/dbus_message.h"
+#include "node-agent/host/dbus_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "node-agent/docker.h"
+#include "node-agent/logs/docker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

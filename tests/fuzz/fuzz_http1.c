@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
-#include "base/http1.h"
+#include "base/http/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

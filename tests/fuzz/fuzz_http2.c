@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/grpc.h"
-#include "base/http_connection.h"
+#include "base/http/grpc.h"
+#include "base/http/http_connection.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

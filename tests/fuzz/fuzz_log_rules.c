@@ -2,11 +2,11 @@
  * is a card number left. */
 #include <stdlib.h>
 
-#include "node-agent/level.h"
-#include "node-agent/log_rules.h"
-#include "node-agent/logtext.h"
+#include "node-agent/logs/level.h"
+#include "node-agent/logs/log_rules.h"
+#include "node-agent/logs/logtext.h"
+#include "node-agent/logs/redact.h"
 #include "node-agent/metrics.h"
-#include "node-agent/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

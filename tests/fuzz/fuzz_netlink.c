@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node-agent/collectors/netclass_rtnl.h"
-#include "node-agent/collectors/netdev.h"
-#include "node-agent/collectors/wifi_nl80211.h"
-#include "node-agent/netlink.h"
+#include "node-agent/host/collectors/netclass_rtnl.h"
+#include "node-agent/host/collectors/netdev.h"
+#include "node-agent/host/collectors/wifi_nl80211.h"
+#include "node-agent/host/netlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,9 +1,9 @@
 /* The OTLP JSON decoder: what it takes is protobuf that the walker takes, too. */
 #include <stdlib.h>
 
-#include "base/otlp_depth.h"
-#include "base/otlp_json.h"
-#include "base/otlp_walk.h"
+#include "base/otlp/otlp_depth.h"
+#include "base/otlp/otlp_json.h"
+#include "base/otlp/otlp_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
  * depth check refuses nothing short. */
 #include <stdlib.h>
 
-#include "base/otlp_depth.h"
-#include "base/otlp_walk.h"
+#include "base/otlp/otlp_depth.h"
+#include "base/otlp/otlp_walk.h"
 #include "base/pb.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,8 +2,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "gateway/pod_targets.h"
-#include "gateway/podlist.h"
+#include "gateway/discovery/pod_targets.h"
+#include "gateway/discovery/podlist.h"
 
 static void make_targets(const struct podlist *list)
 {

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "gateway/record_print.h"
+#include "gateway/ask/record_print.h"
 
 static int show(void *ctx, const struct record *record)
 {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/split.h"
+#include "gateway/fanout/split.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

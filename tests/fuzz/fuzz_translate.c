@@ -1,8 +1,8 @@
 /* OTLP into remote write and Loki's push: no input crashes it, and the result holds the records it says. */
 #include <stdlib.h>
 
-#include "gateway/split.h"
-#include "gateway/translate.h"
+#include "gateway/fanout/split.h"
+#include "gateway/translate/translate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,7 +17,7 @@
 
 #include "base/log.h"
 #include "base/snap.h"
-#include "gateway/fanout.h"
+#include "gateway/fanout/fanout.h"
 #include "gateway/metrics.h"
 
 enum { MOST_FILE = 64 << 20 };

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/verdict.h"
+#include "gateway/fanout/verdict.h"
 
 static int parse_kind(const char *name, enum backend_kind *ret_kind)
 {

@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
+#include "base/buffer/buffer.h"
 #include "base/clock.h"
 
 struct fixture {

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/buffer_recent.h"
+#include "base/buffer/buffer_recent.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pb.h"
 #include "base/snap.h"
-#include "gateway/fanout.h"
+#include "gateway/fanout/fanout.h"
 #include "gateway/metrics.h"
 #include "tests/unit/backend_server.h"
 #include "tests/unit/unit.h"

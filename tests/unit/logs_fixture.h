@@ -19,8 +19,8 @@
 #include "base/clock.h"
 #include "base/pb.h"
 #include "base/snap.h"
-#include "node-agent/logs.h"
-#include "node-agent/logtext.h"
+#include "node-agent/logs/logs.h"
+#include "node-agent/logs/logtext.h"
 #include "node-agent/metrics.h"
 #include "tests/unit/gzip_file.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node-agent/access_why.h"
+#include "node-agent/logs/access_why.h"
 
 enum { NOBODY = 65534 };
 

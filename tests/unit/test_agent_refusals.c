@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#include "base/buffer_schema.h"
+#include "base/buffer/buffer_schema.h"
 #include "node-agent/metrics.h"
-#include "node-agent/refusals.h"
+#include "node-agent/ship/refusals.h"
 #include "proto/wire.h"
 
 static void refuse(struct refusals *r, const char *words)

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "node-agent/announcements.h"
+#include "node-agent/host/announcements.h"
 #include "tests/unit/unit.h"
 
 static void test_there_is_no_epoch_below_folders_that_are_not_the_kernels(void **state)

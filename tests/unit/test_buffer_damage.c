@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/buffer_check.h"
-#include "base/buffer_schema.h"
+#include "base/buffer/buffer_check.h"
+#include "base/buffer/buffer_schema.h"
 
 enum { ROWS = 60, PAGE = BUFFER_PAGE_SIZE };
 

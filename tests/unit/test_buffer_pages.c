@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/buffer_check.h"
-#include "base/buffer_schema.h"
+#include "base/buffer/buffer_check.h"
+#include "base/buffer/buffer_schema.h"
 
 enum { ROWS = 420, ORIGINS = 3, PAGE = BUFFER_PAGE_SIZE, MOST_FILE = 16 << 20 };
 

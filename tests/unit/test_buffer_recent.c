@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/buffer_recent.h"
+#include "base/buffer/buffer_recent.h"
 #include "tests/unit/unit.h"
 
 static int freed;

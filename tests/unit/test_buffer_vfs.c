@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buffer_vfs.h"
+#include "base/buffer/buffer_vfs.h"
 #include "tests/unit/unit.h"
 
 static char folder[64], path[128];

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "node-agent/collector_set.h"
-#include "node-agent/exposition_write.h"
+#include "node-agent/host/collector_set.h"
+#include "node-agent/scrape/exposition_write.h"
 #include "tests/unit/unit.h"
 
 static struct {

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node-agent/collectors/netdev.h"
-#include "node-agent/collectors/table.h"
-#include "node-agent/exposition.h"
-#include "node-agent/exposition_write.h"
-#include "node-agent/node_metrics.h"
-#include "node-agent/text.h"
+#include "node-agent/host/collectors/netdev.h"
+#include "node-agent/host/collectors/table.h"
+#include "node-agent/host/node_metrics.h"
+#include "node-agent/host/text.h"
+#include "node-agent/scrape/exposition.h"
+#include "node-agent/scrape/exposition_write.h"
 #include "tests/unit/unit.h"
 
 enum { MAX_LINES = 4096 };

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/config_watch.h"
+#include "base/conf/config_watch.h"
 #include "tests/unit/unit.h"
 
 struct world {

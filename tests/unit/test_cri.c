@@ -2,9 +2,9 @@
 
 #include <errno.h>
 
-#include "node-agent/cri.h"
-#include "node-agent/logtext.h"
-#include "node-agent/podpath.h"
+#include "node-agent/logs/cri.h"
+#include "node-agent/logs/logtext.h"
+#include "node-agent/logs/podpath.h"
 
 static int parse(const char *text, struct cri_line *line)
 {

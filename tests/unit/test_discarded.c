@@ -1,4 +1,4 @@
-#include "gateway/discarded.h"
+#include "gateway/ask/discarded.h"
 #include "tests/unit/unit.h"
 
 static void test_loki_tells_by_reason_over_all_tenants(void **state)

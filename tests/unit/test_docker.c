@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "node-agent/docker.h"
+#include "node-agent/logs/docker.h"
 
 #define AT (INT64_C(1763829371) * 1000000000) /* 2025-11-22T16:36:11Z */
 #define TIME "\"time\":\"2025-11-22T16:36:11.5Z\""

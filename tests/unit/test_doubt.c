@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/pb.h"
-#include "gateway/doubt.h"
+#include "gateway/fanout/doubt.h"
 #include "tests/unit/unit.h"
 
 static const struct buffer_row rows[] = {

@@ -1,10 +1,10 @@
 /* Attributes of senders that an agent did not know. */
 #include <errno.h>
 
-#include "gateway/enrich.h"
+#include "gateway/intake/enrich.h"
 
 #include "base/crc32c.h"
-#include "base/otlp_walk.h"
+#include "base/otlp/otlp_walk.h"
 #include "tests/unit/records_fixture.h"
 #include "tests/unit/unit.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "node-agent/exposition.h"
+#include "node-agent/scrape/exposition.h"
 #include "tests/unit/unit.h"
 
 static void show_entry(const struct exposition_entry *e, struct buf *out)

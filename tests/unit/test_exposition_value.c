@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node-agent/exposition_value.h"
+#include "node-agent/scrape/exposition_value.h"
 #include "tests/unit/unit.h"
 
 static const char *shown(double value)

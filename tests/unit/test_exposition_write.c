@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node-agent/exposition_write.h"
+#include "node-agent/scrape/exposition_write.h"
 #include "tests/unit/unit.h"
 
 static void put(struct exposition_writer *writer, const char *name, const char *help, const char *device)

@@ -1,7 +1,7 @@
 /* A source behind a gate: shut, it seals nothing and is answered all the same. */
 #include <errno.h>
 
-#include "node-agent/gate.h"
+#include "node-agent/ship/gate.h"
 #include "tests/unit/unit.h"
 
 struct played {

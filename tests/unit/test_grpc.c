@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <zlib.h>
 
-#include "base/grpc.h"
+#include "base/http/grpc.h"
 #include "tests/unit/unit.h"
 
 static struct bytes frame(uint8_t *out, uint8_t flag, uint32_t len, struct bytes message)

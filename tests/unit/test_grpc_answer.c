@@ -1,7 +1,7 @@
 /* What a gRPC client reads of an answer. Expected bytes: gRPC's specification; RetryInfo as base/grpc writes
  * it, which is read back with protoc elsewhere. */
-#include "base/grpc.h"
-#include "gateway/grpc_answer.h"
+#include "base/http/grpc.h"
+#include "gateway/fanout/grpc_answer.h"
 #include "tests/unit/unit.h"
 
 static struct bytes text(const char *s)

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "node-agent/gunzip.h"
+#include "node-agent/logs/gunzip.h"
 #include "tests/unit/gzip_file.h"
 
 enum { SIZE = 3 * 1000 * 1000, MOST = 100 * 1000 };

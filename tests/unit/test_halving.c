@@ -1,5 +1,5 @@
 /* Halving: down to what is bad, left to right, and no further. */
-#include "gateway/halving.h"
+#include "gateway/fanout/halving.h"
 #include "tests/unit/unit.h"
 
 enum { ROWS = 5, RECORDS = 37 };

@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/snap.h"
-#include "gateway/handover.h"
+#include "gateway/intake/handover.h"
 #include "gateway/metrics.h"
 #include "node-agent/metrics.h"
-#include "node-agent/ship.h"
+#include "node-agent/ship/ship.h"
 
 struct side {
     struct gateway_config config;

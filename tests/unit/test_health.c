@@ -1,8 +1,8 @@
 /* A backend's health, and the origins that are isolated. */
 #include <string.h>
 
-#include "gateway/health.h"
-#include "gateway/isolation.h"
+#include "gateway/fanout/health.h"
+#include "gateway/fanout/isolation.h"
 #include "tests/unit/unit.h"
 
 #define SECOND INT64_C(1000000000)

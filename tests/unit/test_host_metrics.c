@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/snap.h"
-#include "node-agent/host_metrics.h"
+#include "node-agent/host/host_metrics.h"
 #include "node-agent/metrics.h"
 #include "tests/unit/remote_write.h"
 

@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node-agent/collectors/netclass_rtnl.h"
-#include "node-agent/collectors/netdev_addresses.h"
-#include "node-agent/collectors/ntp.h"
-#include "node-agent/collectors/wifi_nl80211.h"
-#include "node-agent/json_flat.h"
-#include "node-agent/links.h"
-#include "node-agent/metric_name.h"
-#include "node-agent/seen_set.h"
-#include "node-agent/text.h"
+#include "node-agent/host/collectors/netclass_rtnl.h"
+#include "node-agent/host/collectors/netdev_addresses.h"
+#include "node-agent/host/collectors/ntp.h"
+#include "node-agent/host/collectors/wifi_nl80211.h"
+#include "node-agent/host/links.h"
+#include "node-agent/host/seen_set.h"
+#include "node-agent/host/text.h"
+#include "node-agent/logs/json_flat.h"
+#include "node-agent/scrape/metric_name.h"
 #include "tests/unit/unit.h"
 
 /* ---- SNTP ---- */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node-agent/hostpath.h"
+#include "node-agent/logs/hostpath.h"
 
 static char root[] = "/tmp/test_hostpath.XXXXXX";
 

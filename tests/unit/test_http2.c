@@ -1,8 +1,8 @@
 /* HTTP/2 on the HTTP server, by a client of nghttp2 over a real socket, and by bytes that no client sends. */
 #include <nghttp2/nghttp2.h>
 
-#include "base/grpc.h"
-#include "base/http_server.h"
+#include "base/http/grpc.h"
+#include "base/http/http_server.h"
 #include "tests/unit/http_peer.h"
 
 enum { MOST_STREAMS = 300 };

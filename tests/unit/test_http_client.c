@@ -2,7 +2,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "base/http_client.h"
+#include "base/http/http_client.h"
 #include "tests/unit/http_peer.h"
 
 struct world {

@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#include "base/http_server.h"
+#include "base/http/http_server.h"
 #include "tests/unit/http_peer.h"
 
 struct world {

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/snap.h"
-#include "gateway/join.h"
+#include "gateway/fanout/join.h"
 #include "tests/unit/unit.h"
 
 static void compress(const char *text, size_t repeat, struct buf *raw, struct buf *block)

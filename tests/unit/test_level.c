@@ -1,7 +1,7 @@
 /* Levels of lines as programs really write them. */
 #include "tests/unit/unit.h"
 
-#include "node-agent/level.h"
+#include "node-agent/logs/level.h"
 
 static void test_level_is_told_as_programs_write_it(void **state)
 {

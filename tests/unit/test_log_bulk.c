@@ -1,4 +1,4 @@
-#include "node-agent/log_bulk.h"
+#include "node-agent/logs/log_bulk.h"
 
 #include "tests/unit/unit.h"
 

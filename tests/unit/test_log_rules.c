@@ -1,8 +1,8 @@
 /* What rules do to the lines of a log, from the file to the batch. */
 #include "tests/unit/logs_fixture.h"
 
-#include "node-agent/log_policy.h"
-#include "node-agent/tail_log.h"
+#include "node-agent/logs/log_policy.h"
+#include "node-agent/logs/tail_log.h"
 
 #define OTHER "kube-system_dns_uid-2/dns"
 static const char *const any[] = {"*"};

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/pb.h"
 #include "base/snap.h"
-#include "node-agent/logs.h"
+#include "node-agent/logs/logs.h"
 #include "node-agent/metrics.h"
 #include "tests/unit/gzip_file.h"
 

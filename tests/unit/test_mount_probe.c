@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "node-agent/mount_probe.h"
+#include "node-agent/host/mount_probe.h"
 #include "tests/unit/unit.h"
 
 /* A kernel whose mounts hang while held. */

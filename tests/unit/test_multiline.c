@@ -1,7 +1,7 @@
 /* Traces as the languages write them, line by line. */
 #include "tests/unit/unit.h"
 
-#include "node-agent/multiline.h"
+#include "node-agent/logs/multiline.h"
 
 /* '+' before a line that goes on with the one before, '-' before one that begins a record. */
 static void expect(const struct multiline *rule, const char *text)

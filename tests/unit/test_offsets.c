@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node-agent/offsets_file.h"
+#include "node-agent/logs/offsets_file.h"
 
 static struct offsets *fresh(const char *buffer)
 {

@@ -1,7 +1,7 @@
 /* Deltas cumulated: also when a row is translated again, and within a bound. */
 #include <errno.h>
 
-#include "gateway/otlp_delta.h"
+#include "gateway/translate/otlp_delta.h"
 #include "tests/unit/unit.h"
 
 static int add(struct otlp_delta *delta, uint64_t series, int64_t time_ns, double sum, double *ret_sum)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/otlp_depth.h"
+#include "base/otlp/otlp_depth.h"
 #include "base/pb.h"
 #include "tests/unit/unit.h"
 

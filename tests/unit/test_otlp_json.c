@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/otlp_json.h"
+#include "base/otlp/otlp_json.h"
 #include "base/pb.h"
 #include "tests/unit/unit.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/otlp_walk.h"
+#include "base/otlp/otlp_walk.h"
 #include "base/pb.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* Token buckets of origins. */
-#include "gateway/pace.h"
+#include "gateway/fanout/pace.h"
 #include "tests/unit/unit.h"
 
 enum { SECOND = 1000000000 };

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gateway/pod_targets.h"
-#include "gateway/podlist.h"
-#include "gateway/pods.h"
+#include "gateway/discovery/pod_targets.h"
+#include "gateway/discovery/podlist.h"
+#include "gateway/discovery/pods.h"
 
 static void read_fixture(struct buf *text)
 {

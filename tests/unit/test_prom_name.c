@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "gateway/number_text.h"
-#include "gateway/prom_name.h"
+#include "gateway/translate/number_text.h"
+#include "gateway/translate/prom_name.h"
 #include "tests/unit/unit.h"
 
 struct metric_name {

@@ -9,7 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/pb.h"
-#include "gateway/half_open.h"
+#include "gateway/intake/half_open.h"
 #include "proto/link.h"
 
 /* ---- a peer that sends what it likes */

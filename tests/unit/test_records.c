@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/record_print.h"
+#include "gateway/ask/record_print.h"
 #include "tests/unit/records_fixture.h"
 
 #define T0 INT64_C(1763830800000000001) /* 2025-11-22T17:00:00.000000001Z */

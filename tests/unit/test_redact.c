@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "node-agent/redact.h"
+#include "node-agent/logs/redact.h"
 
 static void expect(struct redact *redact, const char *text, const char *expected)
 {

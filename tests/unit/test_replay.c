@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/pb.h"
-#include "gateway/replay_pick.h"
-#include "gateway/replay_window.h"
+#include "gateway/ask/replay_pick.h"
+#include "gateway/ask/replay_window.h"
 
 #define SECOND INT64_C(1000000000)
 

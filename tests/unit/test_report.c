@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "gateway/report.h"
+#include "gateway/ask/report.h"
 
 #define S INT64_C(1000000000)
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/http_server.h"
+#include "base/http/http_server.h"
 #include "base/snap.h"
 #include "node-agent/metrics.h"
-#include "node-agent/scrape.h"
+#include "node-agent/scrape/scrape.h"
 #include "tests/unit/remote_write.h"
 
 enum { DEADLINE_MS = 20000, INTERVAL_MS = 200 };

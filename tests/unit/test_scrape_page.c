@@ -4,7 +4,7 @@
 
 #include "base/snap.h"
 #include "node-agent/metrics.h"
-#include "node-agent/scrape_page.h"
+#include "node-agent/scrape/scrape_page.h"
 #include "tests/unit/remote_write.h"
 
 static struct agent_config config;

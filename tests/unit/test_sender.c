@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "gateway/sender.h"
+#include "gateway/fanout/sender.h"
 #include "tests/unit/backend_server.h"
 #include "tests/unit/unit.h"
 

@@ -6,7 +6,7 @@
 #include "base/snap.h"
 #include "base/utf8.h"
 #include "node-agent/metrics.h"
-#include "node-agent/series.h"
+#include "node-agent/scrape/series.h"
 #include "tests/unit/remote_write.h"
 #include "tests/unit/unit.h"
 

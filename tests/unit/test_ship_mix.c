@@ -1,7 +1,7 @@
 /* Two sources of one signal that share a lane. */
 #include <errno.h>
 
-#include "node-agent/ship_mix.h"
+#include "node-agent/ship/ship_mix.h"
 #include "tests/unit/unit.h"
 
 struct source {

@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/snap.h"
+#include "gateway/intake/receive.h"
 #include "gateway/metrics.h"
-#include "gateway/receive.h"
 #include "node-agent/metrics.h"
-#include "node-agent/ship.h"
+#include "node-agent/ship/ship.h"
 
 /* ---- the gateway's process */
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/pb.h"
-#include "gateway/split.h"
+#include "gateway/fanout/split.h"
 #include "tests/unit/unit.h"
 
 static void put_label(struct buf *b, const char *name, const char *value)

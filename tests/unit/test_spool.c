@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
-#include "node-agent/spool_file.h"
+#include "node-agent/ship/spool_file.h"
 #include "tests/unit/unit.h"
 
 struct world {

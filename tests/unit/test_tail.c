@@ -1,5 +1,5 @@
 /* The log source in single situations, on a real folder and a real loop. */
-#include "node-agent/tail.h"
+#include "node-agent/logs/tail.h"
 #include "tests/unit/logs_fixture.h"
 
 /* ---- */

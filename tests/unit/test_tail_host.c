@@ -3,8 +3,8 @@
 
 #include <utime.h>
 
-#include "node-agent/tail_host.h"
-#include "node-agent/tail_start.h"
+#include "node-agent/logs/tail_host.h"
+#include "node-agent/logs/tail_start.h"
 
 static struct agent_log_files files;
 static const char *paths[1];

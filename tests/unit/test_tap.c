@@ -2,8 +2,8 @@
 #include "tests/unit/buffer_fixture.h"
 #include "tests/unit/http_peer.h"
 
-#include "gateway/tap.h"
-#include "gateway/tap_query.h"
+#include "gateway/ask/tap.h"
+#include "gateway/ask/tap_query.h"
 #include "tests/unit/records_fixture.h"
 
 #define NOW INT64_C(1763830800000000000) /* 2025-11-22T17:00:00Z */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/pb.h"
-#include "gateway/split.h"
-#include "gateway/translate.h"
+#include "gateway/fanout/split.h"
+#include "gateway/translate/translate.h"
 #include "tests/unit/remote_write.h"
 #include "tests/unit/unit.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "gateway/verdict.h"
+#include "gateway/fanout/verdict.h"
 #include "tests/unit/unit.h"
 
 struct seen {

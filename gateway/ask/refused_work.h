@@ -1,0 +1,36 @@
+/* refused_work.h - a job over the kept refused records that a filter names: list, show, try again, drop; one
+ * record a step. On the thread of the job; another gateway's question runs it on the loop, for list alone. */
+#ifndef GATEWAY_REFUSED_WORK_H
+#define GATEWAY_REFUSED_WORK_H
+
+#include "base/buffer/buffer.h"
+#include "gateway/config.h"
+
+enum { REFUSED_WORK_TEXT = 256 };
+
+enum refused_action { REFUSED_LIST, REFUSED_SHOW, REFUSED_RETRY, REFUSED_DROP };
+
+struct refused_work {
+    const struct gateway_config *config; /* borrowed */
+    struct buffer *buffers[TELEMETRY_COUNT];
+    enum refused_action action;
+    bool is_json, is_for_others;
+    char backend[REFUSED_WORK_TEXT], origin[REFUSED_WORK_TEXT]; /* what the filter borrows */
+    struct buffer_refusal_filter filter;
+    int signal, only; /* the one being read; the only one asked for, or -1 */
+    int64_t after;
+    struct buffer_reader *reader; /* owned; of signal */
+    struct buf raw;               /* owned */
+    uint64_t found, delivered, left, failed;
+};
+
+/* refused_work_new: of every record, until the caller narrows it. NULL when memory is out. */
+struct refused_work *refused_work_new(const struct gateway_config *config,
+                                      struct buffer *const buffers[TELEMETRY_COUNT],
+                                      enum refused_action action);
+
+/* refused_work_step, refused_work_free: a job_kind's. A step appends its lines to out. */
+int refused_work_step(void *ctx, const _Atomic bool *cancelled, struct buf *out);
+void refused_work_free(void *ctx);
+
+#endif
