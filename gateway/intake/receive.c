@@ -155,7 +155,7 @@ static void serve(void *ctx, struct desk *desk)
 static void count_agent(void *ctx, const struct origin *origin)
 {
     int64_t *count = ctx;
-    *count += clock_wall_ns() - origin->last_seen_ns < AGENT_AWAY_NS;
+    *count += !batch_is_bulk(origin->name) && clock_wall_ns() - origin->last_seen_ns < AGENT_AWAY_NS;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -210,6 +210,8 @@ struct listing {
 static void list_agent(void *ctx, const struct origin *origin)
 {
     struct listing *listing = ctx;
+    if (batch_is_bulk(origin->name)) /* told with its home */
+        return;
     if (listing->count < listing->most) {
         struct receive_agent *agent = &listing->agents[listing->count];
         snprintf(agent->origin, sizeof agent->origin, "%s", origin->name);

@@ -60,10 +60,17 @@ static void answer_failed(struct receive *receive, struct desk *desk)
     answer_batch(receive, desk, &reply);
 }
 
+/* An agent's batches are told together, those of its bulk origin too. */
 static void note_origin(struct receive *receive, const struct desk *desk)
 {
     const struct batch *batch = desk->batch;
+    char home[BATCH_MAX_ORIGIN + 1];
     struct origin *origin = batch->handed_over ? NULL : origins_get(&receive->origins, batch->origin);
+    if (!origin)
+        return;
+    origin->last_seen_ns = desk->received_wall_ns;
+    batch_home(batch->origin, home);
+    origin = origins_get(&receive->origins, home);
     if (!origin)
         return;
     origin->last_seen_ns = desk->received_wall_ns;
