@@ -43,6 +43,7 @@ class Result(NamedTuple):
     outcome: str  # passed, failed, skipped
     seconds: float
     reason: str = ""
+    log: str = ""  # of a failure
 
 
 class E2e(NamedTuple):
@@ -112,7 +113,7 @@ def show(log_path, lines=80):
 def record(results, step, name, status, seconds, log_path, timeout=None):
     """Adds a result, says it, and shows the log of a failure."""
     reason = "" if status == 0 else f"out of time after {timeout} s" if status is None else f"exit status {status}"
-    result = Result(step, name, "passed" if status == 0 else "failed", seconds, reason)
+    result = Result(step, name, "passed" if status == 0 else "failed", seconds, reason, log_path or "")
     with saying:
         results.append(result)
         say(f"{result.outcome}  {step}: {name}  ({seconds:.1f} s){' ' + reason if reason else ''}")
@@ -151,7 +152,7 @@ def ctest(results, step, preset, patterns):
         found = CTEST_LINE.findall(f.read())
     for name, bad, words, took in found:
         outcome = "skipped" if "Skipped" in words else "failed" if bad else "passed"
-        results.append(Result(step, name, outcome, float(took), words if outcome != "passed" else ""))
+        results.append(Result(step, name, outcome, float(took), words if outcome != "passed" else "", log if bad else ""))
     failed = [r.name for r in results if r.step == step and r.outcome == "failed"]
     say(f"{step}: {len(found)} unit tests and corpus replays, {len(failed)} failed ({seconds:.1f} s)")
     if status != 0:
@@ -316,6 +317,10 @@ def report(results):
     say("\nstep       outcome      s  test")
     for r in results:
         say(f"{r.step:<9}  {r.outcome:<7} {r.seconds:>6.1f}  {r.name}{'  [' + r.reason + ']' if r.reason else ''}")
+    for r in results:
+        if r.outcome == "failed" and r.log:
+            say(f"\nthe end of what {r.step}: {r.name} said")
+            show(r.log, 15)
     counts = {o: sum(r.outcome == o for r in results) for o in ("passed", "failed", "skipped")}
     say("")
     for step in dict.fromkeys(r.step for r in results):
