@@ -190,7 +190,8 @@ static int tell_more(struct errand *errand, const struct receive_question *asked
         end(errand);
         return status;
     }
-    memmove(ready->ptr, ready->ptr + len, ready->len - len);
+    if (len)
+        memmove(ready->ptr, ready->ptr + len, ready->len - len);
     ready->len -= len;
     errand->asked_ns = clock_mono_ns();
     snprintf(asked->token, QUESTION_MAX_TOKEN, "%s", errand->token);
