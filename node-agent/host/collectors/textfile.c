@@ -3,8 +3,10 @@
  * The rules are node_exporter's: the directories may be patterns; a file with a timestamp or a fault in it is
  * left out and counts as an error; a metric in several files needs the same HELP, else the later ones are
  * left out; without a HELP it says where it was read; samples of a metric get all labels that it has in the
- * file. An error is itself a metric: the collector does not fail.
+ * file. An error is itself a metric: the collector does not fail. Of what several files say of one metric the
+ * first type and kind of HELP holds, and the first value of a series.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdio.h>
@@ -13,8 +15,9 @@
 
 #include "node-agent/host/collector_flags.h"
 #include "node-agent/host/collectors/table.h"
+#include "node-agent/host/collectors/textfile_check.h"
 #include "node-agent/host/procfile.h"
-#include "node-agent/host/sysfs.h"
+#include "node-agent/host/seen_set.h"
 #include "node-agent/host/text.h"
 #include "node-agent/scrape/exposition.h"
 #include "node-agent/scrape/exposition_value.h"
@@ -22,6 +25,7 @@
 enum {
     PATH_BYTES = 1024,
     MAX_FAMILIES = 16384,
+    MAX_SERIES = 1 << 20,
     MAX_GROUPS = 65536,
     GROUP_BYTES = 65536,
     MAX_LABELS = EXPOSITION_MAX_LABELS
@@ -32,7 +36,9 @@ struct family {               /* of one file */
     enum metric_type type;
     char *labels[MAX_LABELS]; /* owned; the names of all its samples */
     size_t label_count;
+    bool has_type, has_help, has_samples;
     bool left_out; /* its HELP is not that of the others */
+    bool hidden;   /* by an earlier one of its name, or of the name that a part of it has */
 };
 
 /* The samples of a histogram or summary with the same labels: a page has all their parts. */
@@ -52,6 +58,7 @@ struct textfile_state {
     bool errored;
     struct group *groups; /* owned; of the file being shown */
     size_t group_count;
+    struct seen_set seen; /* the series shown */
 };
 
 static void forget(struct textfile_state *state)
@@ -82,6 +89,7 @@ static void stop(void *ctx)
     struct textfile_state *state = ctx;
     forget(state);
     free(state->families);
+    seen_set_fini(&state->seen);
     free(state);
 }
 
@@ -169,15 +177,15 @@ static enum metric_type type_of(struct bytes text)
     return METRIC_UNTYPED;
 }
 
-/* HELP as it is meant: \\ and \n are escapes. */
+/* HELP as it is meant: \\, \n and \" are escapes. */
 static char *unescape(struct bytes text)
 {
     char *help = malloc(text.len + 1);
     size_t len = 0;
     for (size_t i = 0; help && i < text.len; i++) {
         char c = (char)text.ptr[i], next = i + 1 < text.len ? (char)text.ptr[i + 1] : 0;
-        if (c == '\\' && (next == '\\' || next == 'n')) {
-            c = next == 'n' ? '\n' : '\\';
+        if (c == '\\' && (next == '\\' || next == 'n' || next == '"')) {
+            c = next == 'n' ? '\n' : next;
             i++;
         }
         help[len++] = c;
@@ -187,15 +195,31 @@ static char *unescape(struct bytes text)
     return help;
 }
 
+/* HELP and TYPE stand once each, TYPE before the samples. */
+static int note_entry(struct family *family, const struct exposition_entry *e)
+{
+    bool *has = e->kind == EXPOSITION_HELP ? &family->has_help : &family->has_type;
+    if (e->kind == EXPOSITION_SAMPLE) {
+        family->has_samples = true;
+        return textfile_check_labels(e, family->type);
+    }
+    if (*has || (e->kind == EXPOSITION_TYPE && family->has_samples))
+        return -EINVAL;
+    *has = e->kind == EXPOSITION_TYPE || e->text.len;
+    return 0;
+}
+
 static int take_entry(struct textfile_state *state, const struct exposition_entry *e, const char *file)
 {
     struct family *family =
         e->kind == EXPOSITION_SAMPLE ? find_of_sample(state, e->name) : find(state, e->name);
-    int err = 0;
     if (e->kind == EXPOSITION_SAMPLE && e->has_time)
         return -EINVAL;
     if (!family && !(family = add(state, e->name, file)))
         return -ENOMEM;
+    int err = note_entry(family, e);
+    if (err < 0)
+        return err;
     if (e->kind == EXPOSITION_HELP && e->text.len && !family->help && !(family->help = unescape(e->text)))
         return -ENOMEM;
     if (e->kind == EXPOSITION_TYPE)
@@ -307,6 +331,32 @@ static void emit_part(const struct group *group, const char *suffix, const char 
     sink->sample(sink, name, group->family->type, help, pairs, value);
 }
 
+/* A sample that is no part of its histogram or summary: without the part's name or bound. */
+static bool is_stray(const struct family *family, const char *name, const char *const *pairs)
+{
+    const char *part = part_label(family->type), *suffix = name + strlen(family->name);
+    if (!part || strcmp(suffix, "_sum") == 0 || strcmp(suffix, "_count") == 0)
+        return false;
+    bool has_bound = false;
+    for (; *pairs; pairs += 2)
+        has_bound = has_bound || strcmp(pairs[0], part) == 0;
+    return !has_bound || (family->type == METRIC_HISTOGRAM && strcmp(suffix, "_bucket") != 0);
+}
+
+/* Whether a series of this name and these labels was shown before. */
+static bool was_shown(struct textfile_state *state, const char *name, const char *const *pairs)
+{
+    const char *words[2 * MAX_LABELS + 2] = {name};
+    size_t count = 0;
+    for (; pairs[2 * count]; count++) {
+        words[2 * count + 1] = pairs[2 * count];
+        words[2 * count + 2] = pairs[2 * count + 1];
+    }
+    qsort(words + 1, count, 2 * sizeof *words, compare_pairs);
+    words[2 * count + 1] = NULL;
+    return seen_set_add(&state->seen, words, MAX_SERIES) == 1;
+}
+
 /* The labels of the sample, those of its family that it lacks being empty; bounds are written anew. */
 static void emit(struct textfile_state *state, struct metric_sink *sink, const struct family *family,
                  const char *help, const struct exposition_entry *e)
@@ -341,25 +391,25 @@ static void emit(struct textfile_state *state, struct metric_sink *sink, const s
         pairs[2 * count++ + 1] = "";
     }
     pairs[2 * count] = NULL;
-    sink->sample(sink, name, family->type, help, pairs, e->value);
+    if (!is_stray(family, name, pairs) && !was_shown(state, name, pairs))
+        sink->sample(sink, name, family->type, help, pairs, e->value);
     note_part(state, family, name, pairs, e->value);
     for (size_t i = 0; i < own; i++)
         free(copies[i]);
 }
 
-/* The HELP that the metric has in any file; else where it was read, in storage. */
+/* Its HELP; else where the metric was read, in storage. */
 static const char *help_of(const struct textfile_state *state, const struct family *family,
                            struct buf *storage)
 {
     bool first = true;
-    for (size_t i = 0; i < state->total; i++)
-        if (strcmp(state->families[i].name, family->name) == 0 && state->families[i].help &&
-            !state->families[i].left_out)
-            return state->families[i].help;
+    if (family->help)
+        return family->help;
     buf_clear(storage);
     buf_append_string(storage, "Metric read from ");
     for (size_t i = 0; i < state->total; i++)
-        if (strcmp(state->families[i].name, family->name) == 0) {
+        if (strcmp(state->families[i].name, family->name) == 0 && state->families[i].has_samples &&
+            !state->families[i].left_out) {
             buf_printf(storage, "%s%s", first ? "" : ", ", state->families[i].file);
             first = false;
         }
@@ -397,13 +447,15 @@ static int read_file(struct textfile_state *state, const char *path, struct metr
     struct buf storage;
     int err = file ? procfile_read(file, &page) : -ENOMEM, got = 1;
     buf_init(&storage, 64 * PATH_BYTES);
+    if (err == 0)
+        err = textfile_check_page(page);
     exposition_init(&parser, err == 0 ? page : (struct bytes){0});
     while (err == 0 && (got = exposition_next(&parser, &entry)) == 1) {
         if (!sink) {
             err = take_entry(state, &entry, path);
         } else if (entry.kind == EXPOSITION_SAMPLE) {
             const struct family *family = find_of_sample(state, entry.name);
-            if (family && !family->left_out)
+            if (family && !family->left_out && !family->hidden)
                 emit(state, sink, family, help_of(state, family, &storage), &entry);
         }
     }
@@ -415,17 +467,47 @@ static int read_file(struct textfile_state *state, const char *path, struct metr
     return err < 0 ? err : got < 0 ? got : 0;
 }
 
-/* A metric whose HELP is another one than in an earlier file is left out. */
+/* A metric whose HELP is another one than in an earlier file is left out, from then on in all files. */
 static void check_help(struct textfile_state *state)
 {
     for (size_t i = state->file_begin; i < state->count; i++)
         for (size_t j = 0; j < state->file_begin; j++) {
             const struct family *earlier = &state->families[j];
             struct family *family = &state->families[i];
-            if (strcmp(earlier->name, family->name) == 0 && earlier->help && !earlier->left_out &&
-                family->help && strcmp(earlier->help, family->help) != 0)
+            if (!family->has_samples || strcmp(earlier->name, family->name) != 0 || !earlier->has_samples)
+                continue;
+            if (earlier->left_out ||
+                (earlier->help && family->help && strcmp(earlier->help, family->help) != 0))
                 state->errored = family->left_out = true;
         }
+}
+
+/* Whether one is a histogram or summary, and the other has the name of its sum, count or buckets. */
+static bool is_part_of(const struct family *whole, const struct family *part)
+{
+    size_t len = strlen(whole->name);
+    if (!part_label(whole->type) || strncmp(whole->name, part->name, len) != 0)
+        return false;
+    const char *suffix = part->name + len;
+    return strcmp(suffix, "_sum") == 0 || strcmp(suffix, "_count") == 0 ||
+           (whole->type == METRIC_HISTOGRAM && strcmp(suffix, "_bucket") == 0);
+}
+
+static bool is_hidden_by(const struct family *family, const struct family *earlier)
+{
+    if (!earlier->has_samples || earlier->left_out || earlier->hidden)
+        return false;
+    if (strcmp(family->name, earlier->name) != 0)
+        return is_part_of(earlier, family) || is_part_of(family, earlier);
+    return family->type != earlier->type || !family->help != !earlier->help;
+}
+
+/* Metrics that cannot stand on one page: the earlier ones stay. */
+static void hide_conflicts(struct textfile_state *state)
+{
+    for (size_t i = 0; i < state->count; i++)
+        for (size_t j = 0; j < i && !state->families[i].hidden && state->families[i].has_samples; j++)
+            state->families[i].hidden = is_hidden_by(&state->families[i], &state->families[j]);
 }
 
 /* The folder's files: first all are looked through, then those without a fault are shown. */
@@ -444,6 +526,7 @@ static void look_through(struct textfile_state *state, const char *path)
         free(state->families[i].help);
         state->families[i].help = NULL;
         state->families[i].name[0] = '\0';
+        state->families[i].has_samples = false;
     }
 }
 
@@ -469,27 +552,38 @@ static void show(struct textfile_state *state, const char *path, struct metric_s
                          path);
 }
 
+/* Names that begin with a dot are as good as others. */
+static int is_page(const struct dirent *entry)
+{
+    return text_ends(bytes_of_string(entry->d_name), ".prom");
+}
+
+static int compare_names(const struct dirent **left, const struct dirent **right)
+{
+    return strcmp((*left)->d_name, (*right)->d_name);
+}
+
 static void each_file(struct textfile_state *state, const char *folder, struct metric_sink *sink)
 {
-    struct sysfs_names names;
+    struct dirent **entries;
     char path[PATH_BYTES];
     size_t len = strlen(folder);
     while (len > 1 && folder[len - 1] == '/')
         len--;
-    if (sysfs_list(&names, "%s", folder) < 0) {
+    int count = scandir(folder, &entries, is_page, compare_names);
+    if (count < 0) {
         state->errored = true;
         return;
     }
-    for (size_t i = 0; i < names.count; i++) {
-        if (!text_ends(bytes_of_string(names.items[i]), ".prom"))
-            continue;
-        snprintf(path, sizeof path, "%.*s/%s", (int)len, folder, names.items[i]);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%.*s/%s", (int)len, folder, entries[i]->d_name);
         if (sink)
             show(state, path, sink);
         else
             look_through(state, path);
+        free(entries[i]);
     }
-    sysfs_names_fini(&names);
+    free(entries);
 }
 
 /* sink NULL: only look through. */
@@ -514,6 +608,8 @@ static int update(void *ctx, struct metric_sink *sink)
     state->errored = false;
     each_folder(state, NULL);
     state->total = state->count;
+    hide_conflicts(state);
+    seen_set_clear(&state->seen);
     each_folder(state, sink);
     forget(state);
     collector_emit(sink, "node_textfile_scrape_error", METRIC_GAUGE,
