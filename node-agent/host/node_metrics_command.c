@@ -31,7 +31,8 @@ struct command {
     size_t joined_count;
     const char *listens[LISTENS_MAX]; /* addresses; none: prints once */
     size_t listen_count;
-    const char *path, *ignored;
+    const char *path;
+    const char *max_requests, *log_level, *log_format, *threads; /* checked, and of no effect here */
     const char *web_config;
     bool plain;                   /* without promhttp_* */
     bool by_systemd;              /* listens on the socket that systemd passes */
@@ -55,11 +56,11 @@ static const struct {
     {"path.rootfs", offsetof(struct command, config.host_metrics.path_rootfs)},
     {"path.udev.data", offsetof(struct command, config.host_metrics.path_udev_data)},
     {"web.telemetry-path", offsetof(struct command, path)},
-    {"web.max-requests", offsetof(struct command, ignored)},
+    {"web.max-requests", offsetof(struct command, max_requests)},
     {"web.config.file", offsetof(struct command, web_config)},
-    {"log.level", offsetof(struct command, ignored)},
-    {"log.format", offsetof(struct command, ignored)},
-    {"runtime.gomaxprocs", offsetof(struct command, ignored)},
+    {"log.level", offsetof(struct command, log_level)},
+    {"log.format", offsetof(struct command, log_format)},
+    {"runtime.gomaxprocs", offsetof(struct command, threads)},
 };
 
 /* The flag called name. 1 when *at was it, with its value; 0 when not; -EINVAL without a value. */
@@ -134,9 +135,43 @@ static int take_arguments(struct command *command, int argc, char **argv)
     return 0;
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+static bool is_number(const char *word)
+{
+    char *end;
+    strtod(word, &end);
+    return *word && !*end;
+}
+
+/* The values of flags that change nothing here: what node_exporter refuses is refused. */
+static int check_values(const struct command *command)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    static const char *const formats[] = {"logfmt", "json", NULL};
+    if (!is_one_of(command->log_level, levels))
+        fprintf(stderr, "node-metrics: log.level: unrecognized log level %s\n", command->log_level);
+    else if (!is_one_of(command->log_format, formats))
+        fprintf(stderr, "node-metrics: log.format: unrecognized log format %s\n", command->log_format);
+    else if (!is_number(command->max_requests) || !is_number(command->threads))
+        fprintf(stderr, "node-metrics: web.max-requests, runtime.gomaxprocs: not a number\n");
+    else
+        return 0;
+    return -EINVAL;
+}
+
 static int command_init(struct command *command, int argc, char **argv)
 {
-    *command = (struct command){.path = "/metrics"};
+    *command = (struct command){.path = "/metrics",
+                                .max_requests = "40",
+                                .log_level = "info",
+                                .log_format = "logfmt",
+                                .threads = "1"};
     command->config.host_metrics.path_procfs = "/proc";
     command->config.host_metrics.path_sysfs = "/sys";
     command->config.host_metrics.path_rootfs = "/";
@@ -147,7 +182,8 @@ static int command_init(struct command *command, int argc, char **argv)
     buf_init(&command->page, PAGE_BYTES);
     if (!command->joined || !command->config.host_metrics.flags.items)
         return -ENOMEM;
-    return take_arguments(command, argc, argv);
+    int err = take_arguments(command, argc, argv);
+    return err < 0 ? err : check_values(command);
 }
 
 static void command_fini(struct command *command)
