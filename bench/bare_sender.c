@@ -3,10 +3,10 @@
  * usage: bare_sender PORT PATH CONNECTIONS FILE
  *
  * FILE holds requests: each a decimal length, a space, the decoded size, a newline, and the body (a snappy
- * block). They are read into memory first. Each connection posts the next one when it has its answer; every
- * answer must be 2xx. Prints
+ * block). They are read into memory first. Each connection posts the next one when it has its answer; what is
+ * answered 429 or 5xx is posted again after a moment, every other answer must be 2xx. Prints
  *
- *   bare requests=N raw_bytes=N seconds=S
+ *   bare requests=N raw_bytes=N retries=N seconds=S
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -19,11 +19,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-enum { MOST_REQUESTS = 1 << 20, MOST_CONNECTIONS = 64 };
+enum { MOST_REQUESTS = 1 << 20, MOST_CONNECTIONS = 64, RETRY_MS = 100 };
 
 struct request {
     uint8_t *body; /* owned */
@@ -32,7 +33,7 @@ struct request {
 
 static struct request *requests;
 static size_t count;
-static atomic_size_t next;
+static atomic_size_t next, retries;
 static int port;
 static const char *path;
 
@@ -78,8 +79,8 @@ static void put(int fd, const void *from, size_t len)
     }
 }
 
-/* The head and what a Content-Length says follows. */
-static void take_answer(int fd)
+/* The head and what a Content-Length says follows. False: it is to be posted again. */
+static bool take_answer(int fd)
 {
     char answer[16384];
     size_t len = 0, want = 0;
@@ -93,27 +94,37 @@ static void take_answer(int fd)
         if (!want && end)
             want = (size_t)(end - answer) + 4 + (length && length < end ? strtoul(length + 15, NULL, 10) : 0);
     }
-    if (answer[9] != '2') {
-        fprintf(stderr, "bare_sender: %s\n", answer);
+    if (answer[9] == '2')
+        return true;
+    fprintf(stderr, "bare_sender: %s\n", answer);
+    if (answer[9] != '5' && strncmp(answer + 9, "429", 3) != 0)
         exit(1);
+    atomic_fetch_add(&retries, 1);
+    return false;
+}
+
+static void post(int fd, const struct request *request)
+{
+    char head[512];
+    int len = snprintf(head, sizeof head,
+                       "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
+                       "application/x-protobuf\r\nContent-Encoding: snappy\r\nContent-Length: %zu\r\n\r\n",
+                       path, port, request->len);
+    for (;;) {
+        put(fd, head, (size_t)len);
+        put(fd, request->body, request->len);
+        if (take_answer(fd))
+            return;
+        nanosleep(&(struct timespec){0, RETRY_MS * 1000000}, NULL);
     }
 }
 
 static void *run(void *arg)
 {
-    char head[512];
     int fd = dial();
     (void)arg;
-    for (size_t i; (i = atomic_fetch_add(&next, 1)) < count;) {
-        int len =
-            snprintf(head, sizeof head,
-                     "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
-                     "application/x-protobuf\r\nContent-Encoding: snappy\r\nContent-Length: %zu\r\n\r\n",
-                     path, port, requests[i].len);
-        put(fd, head, (size_t)len);
-        put(fd, requests[i].body, requests[i].len);
-        take_answer(fd);
-    }
+    for (size_t i; (i = atomic_fetch_add(&next, 1)) < count;)
+        post(fd, &requests[i]);
     close(fd);
     return NULL;
 }
@@ -138,7 +149,7 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     for (size_t i = 0; i < count; i++)
         raw += requests[i].raw;
-    printf("bare requests=%zu raw_bytes=%zu seconds=%.3f\n", count, raw,
+    printf("bare requests=%zu raw_bytes=%zu retries=%zu seconds=%.3f\n", count, raw, atomic_load(&retries),
            (double)(clock_mono_ns() - began) / 1e9);
     return 0;
 }
