@@ -46,6 +46,8 @@
       "Times the logs were read again from the last line delivered.")                                        \
     X(LOG_TRUNCATED, "tributary_agent_log_truncated_lines_total", STATS_COUNTER, 1,                          \
       "Lines cut at the limit.")                                                                             \
+    X(LOG_TRUNCATIONS, "tributary_agent_log_file_truncations_total", STATS_COUNTER, 1,                       \
+      "Times a log file was cut or written anew in place (copytruncate).")                                   \
     X(LOG_UNPARSED, "tributary_agent_log_unparsed_lines_total", STATS_COUNTER, 1,                            \
       "Lines in no known format, sent as they are.")                                                         \
     X(LOG_ERRORS, "tributary_agent_log_errors_total", STATS_COUNTER, 1,                                      \

@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+enum { WORD_MIN = 3, WORD_MAX = 11 };
 static const char *const names[LEVELS] = {"", "trace", "debug", "info", "warn", "error", "critical", "fatal"};
 
 static const struct word {
@@ -17,7 +18,9 @@ static const struct word {
     {"fatal", LEVEL_FATAL},   {"panic", LEVEL_FATAL},
 };
 
-static const char *const keys[] = {"level", "lvl", "severity", "loglevel", "severity_text"};
+/* All begin with an l or an s. */
+static const char *const keys[] = {"level", "lvl", "severity", "loglevel", "severity_text", "levelname"};
+enum { KEY_MIN = 3, KEY_MAX = 13 };
 
 static bool is_letter(uint8_t c)
 {
@@ -26,6 +29,8 @@ static bool is_letter(uint8_t c)
 
 static enum line_level level_of(const uint8_t *text, size_t len)
 {
+    if (len < WORD_MIN || len > WORD_MAX)
+        return LEVEL_NONE;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(words[i].text) == len && strncasecmp(words[i].text, (const char *)text, len) == 0)
             return words[i].level;
@@ -34,6 +39,8 @@ static enum line_level level_of(const uint8_t *text, size_t len)
 
 static bool is_key(const uint8_t *text, size_t len)
 {
+    if (len < KEY_MIN || len > KEY_MAX || !(strchr("lLsS", *text)))
+        return false;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strlen(keys[i]) == len && strncasecmp(keys[i], (const char *)text, len) == 0)
             return true;

@@ -341,6 +341,7 @@ static void set_counts(struct logs_seal *l, struct stats *stats)
     c->ahead = stats_cell(stats, AGENT_DROPPED_RECORDS, "logs", "ahead_of_clock");
     c->errors = stats_cell(stats, AGENT_LOG_ERRORS);
     c->joined = stats_cell(stats, AGENT_LOG_JOINED);
+    c->truncations = stats_cell(stats, AGENT_LOG_TRUNCATIONS);
     l->paced = stats_cell(stats, AGENT_LOG_PACED);
 }
 

@@ -80,8 +80,19 @@ static bool goes_on_indented(const struct multiline *rule, struct bytes line)
 
 static bool is_traceback(struct bytes line)
 {
-    return starts(bytes_skip(line, indent_len(line)), "Traceback (most recent call last)") ||
-           holds(line, "Exception Group Traceback (most recent call last)");
+    return starts(bytes_skip(line, indent_len(line)), "Traceback (most recent call last)");
+}
+
+static bool is_group(struct bytes line)
+{
+    return starts(bytes_skip(line, indent_len(line)), "+ Exception Group Traceback (most recent call last)");
+}
+
+/* The lines of an exception group stand behind a bar, or a rule of dashes with a plus before it. */
+static bool is_of_group(struct bytes line)
+{
+    struct bytes text = bytes_skip(line, indent_len(line));
+    return text.len < line.len && (starts(text, "|") || starts(text, "+-"));
 }
 
 static bool is_chain(struct bytes line)
@@ -92,10 +103,25 @@ static bool is_chain(struct bytes line)
 
 /* ---- Go ---- */
 
+/* goroutine 12 [running]: */
+static bool is_goroutine(struct bytes line)
+{
+    return starts(line, "goroutine ") && starts(bytes_skip(line, line.len - 2), "]:");
+}
+
+/* net/http writes it with the log package, which puts date and time, or what the program set, before it. */
+static bool is_served_panic(struct bytes line)
+{
+    static const char mark[] = "http: panic serving ";
+    enum { PREFIX_MAX = 64 };
+    size_t look = PREFIX_MAX + sizeof mark - 1;
+    return holds((struct bytes){line.ptr, line.len < look ? line.len : look}, mark);
+}
+
 static bool is_panic(struct bytes line)
 {
     return starts(line, "panic: ") || starts(line, "fatal error: ") || starts(line, "runtime: ") ||
-           starts(line, "http: panic serving");
+           is_goroutine(line) || is_served_panic(line);
 }
 
 /* pkg.Func(0x1, ...), with a path before it */
@@ -130,6 +156,8 @@ enum multiline_state multiline_begin(const struct multiline *rule, struct bytes 
         return MULTILINE_ANY;
     if ((rule->presets & MULTILINE_PYTHON) && is_traceback(line))
         return MULTILINE_TRACEBACK;
+    if ((rule->presets & MULTILINE_PYTHON) && is_group(line))
+        return MULTILINE_GROUP;
     if ((rule->presets & MULTILINE_GO) && is_panic(line))
         return MULTILINE_PANIC;
     if ((rule->presets & MULTILINE_JAVASCRIPT) && is_source_place(line))
@@ -150,19 +178,23 @@ bool multiline_goes_on(const struct multiline *rule, enum multiline_state *state
     case MULTILINE_INDENTED:
         return goes_on_indented(rule, line);
     case MULTILINE_TRACEBACK:
-        if (indent_len(line) == 0 && !is_blank(line) && !starts(line, "+"))
+        if (indent_len(line) == 0 && !is_blank(line))
             *state = MULTILINE_RAISED;
         return true;
+    case MULTILINE_GROUP:
+        if (is_chain(line))
+            *state = MULTILINE_CHAINED;
+        return is_chain(line) || is_of_group(line) || is_blank(line);
     case MULTILINE_RAISED:
         if (is_chain(line))
             *state = MULTILINE_CHAINED;
         return is_chain(line) || is_blank(line);
     case MULTILINE_CHAINED:
-        if (is_traceback(line))
-            *state = MULTILINE_TRACEBACK;
-        return is_traceback(line) || is_blank(line);
+        if (is_traceback(line) || is_group(line))
+            *state = is_group(line) ? MULTILINE_GROUP : MULTILINE_TRACEBACK;
+        return *state != MULTILINE_CHAINED || is_blank(line);
     case MULTILINE_PANIC:
-        return is_go_trace(line) || is_panic(line);
+        return is_go_trace(line) || (is_panic(line) && !is_served_panic(line));
     case MULTILINE_SOURCE:
         if (is_error(line) && indent_len(line) == 0)
             *state = MULTILINE_INDENTED;

@@ -32,6 +32,7 @@ enum multiline_state {
     MULTILINE_ANY,       /* by the start expression */
     MULTILINE_INDENTED,  /* Java, JavaScript: frames may follow */
     MULTILINE_TRACEBACK, /* Python: frames, until a line that is not indented */
+    MULTILINE_GROUP,     /* Python: an exception group, each line behind a bar */
     MULTILINE_RAISED,    /* Python: the error's line was seen; another trace may follow */
     MULTILINE_CHAINED,   /* Python: "During handling", a blank line, another Traceback */
     MULTILINE_PANIC,     /* Go: goroutines */

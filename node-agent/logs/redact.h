@@ -12,8 +12,8 @@
 #include "node-agent/pattern.h"
 
 struct redact {
-    enum redact_kind { REDACT_PATTERN, REDACT_CARD } kind;
-    struct pattern *pattern; /* owned; NULL for REDACT_CARD */
+    enum redact_kind { REDACT_PATTERN, REDACT_CARD, REDACT_EMAIL, REDACT_TOKEN } kind;
+    struct pattern *pattern; /* owned; NULL for REDACT_CARD and REDACT_EMAIL */
     const char *with;        /* borrowed; what stands there instead */
 };
 
@@ -27,8 +27,5 @@ void redact_fini(struct redact *redact);
 /* redact_apply: appends text with what matches replaced to out; *ret_count: how many matches. Nothing is
  * appended when there are none. 0; -EMSGSIZE: out's limit was reached, it holds the beginning; -ENOMEM. */
 int redact_apply(const struct redact *redact, struct bytes text, struct buf *out, unsigned *ret_count);
-
-/* redact_find_card: the first card number at or behind from. False: none. */
-bool redact_find_card(struct bytes text, size_t from, size_t *ret_begin, size_t *ret_end);
 
 #endif

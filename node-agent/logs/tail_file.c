@@ -308,6 +308,7 @@ bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
 void tail_file_restart(struct tail_file *file)
 {
     if (file->identity) {
+        file->truncations++;
         tail_file_free(file->former);
         file->former = keep_former(file);
     }

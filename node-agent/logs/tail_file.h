@@ -61,6 +61,7 @@ struct tail_file {
     uint64_t skip[CRI_STREAMS]; /* lines of the stream before it were sent already */
     uint64_t told_base;         /* base and ahead, as sealed last */
     uint64_t told[CRI_STREAMS];
+    unsigned truncations;     /* not yet counted in the metric */
     struct tail_file *former; /* owned; without a descriptor: what it was before it was truncated */
     int error;                /* of the last look or read: a negative errno, or 0 */
     const char *host_root;    /* borrowed */

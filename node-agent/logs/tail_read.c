@@ -216,6 +216,13 @@ static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_f
     return err;
 }
 
+static void count_truncations(struct tail_reader *r, struct tail_file *file)
+{
+    if (file->truncations)
+        stats_add(r->counts.truncations, file->truncations);
+    file->truncations = 0;
+}
+
 /* 0 with the result, or an error that ends the round. */
 static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_file *file, uint64_t *budget,
                      enum tail_result *ret_result)
@@ -230,6 +237,7 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         err = restart(r, log, file);
     if (err == 0 && file->pos < file->size)
         err = tail_file_inflate(file, r->block.max, &r->gunzips);
+    count_truncations(r, file);
     if (err == -EBUSY) {
         *ret_result = TAIL_WAIT;
         return 0;

@@ -26,7 +26,8 @@ enum {
 };
 
 struct tail_counts { /* own metrics; borrowed */
-    struct stats_cell *read_bytes, *truncated, *unparsed, *too_old, *behind, *ahead, *errors, *joined;
+    struct stats_cell *read_bytes, *truncated, *unparsed, *too_old, *behind, *ahead, *errors, *joined,
+        *truncations;
 };
 
 struct tail_reader {

@@ -6,6 +6,7 @@
 #include "node-agent/logs/log_rules.h"
 #include "node-agent/logs/logtext.h"
 #include "node-agent/logs/redact.h"
+#include "node-agent/logs/redact_find.h"
 #include "node-agent/metrics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -310,6 +310,7 @@ static void test_tail_starts_over_when_a_file_is_truncated(void **state)
     put(f, POD "/0.log", "stdout F 4");
     put(f, POD "/0.log", "stdout F 5");
     expect(f, "stdout|1\nstdout|2\nstdout|3\nstdout|4\nstdout|5\n");
+    assert_int_equal(stats_get(stats_cell(f->stats, AGENT_LOG_TRUNCATIONS)), 1);
 }
 
 /* All that the live file holds, behind what the copy holds. */
@@ -340,6 +341,7 @@ static void test_tail_does_not_take_a_copy_that_is_being_made_for_a_file_of_its_
     assert_int_equal(truncate(path, 0), 0);
     put(f, POD "/0.log", "stdout F 4");
     expect(f, "stdout|123\nstdout|4\n");
+    assert_int_equal(stats_get(stats_cell(f->stats, AGENT_LOG_TRUNCATIONS)), 1);
 }
 
 static void test_tail_repeats_nothing_of_a_copy_that_lacks_what_was_read_since(void **state)
