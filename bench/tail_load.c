@@ -2,8 +2,10 @@
  * rate, with the kubelet's rotation.
  *
  * usage: tail_load ROOT FILES LINES_PER_SECOND LINE_BYTES SECONDS ROTATE_SECONDS LINES_PER_WRITE TURN_MS
- *        writes what is due every TURN_MS; prints "written lines=N bytes=N rotations=N"; ROTATE_SECONDS 0: no
- * rotation. A rotated file is deleted when three newer ones are there, as the kubelet does.
+ *                  [POD]
+ *        one pod a file, POD-0 (load-0 without it) and on; writes what is due every TURN_MS; prints
+ *        "written lines=N bytes=N rotations=N"; ROTATE_SECONDS 0: no rotation. A rotated file is deleted
+ *        when three newer ones are there, as the kubelet does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,8 +79,9 @@ int main(int argc, char **argv)
 {
     static struct log logs[MAX_FILES];
     static char lines[MAX_LINES * MAX_LINE + 1];
-    if (argc != 9)
+    if (argc != 9 && argc != 10)
         return 2;
+    const char *name = argc == 10 ? argv[9] : "load";
     int files = atoi(argv[2]), size = atoi(argv[4]), seconds = atoi(argv[5]), rotate_s = atoi(argv[6]);
     int each = atoi(argv[7]), turn_ms = atoi(argv[8]);
     int64_t rate = atoll(argv[3]), begun_ns = clock_mono_ns(), written = 0, rotations = 0;
@@ -86,8 +89,8 @@ int main(int argc, char **argv)
         turn_ms < 1)
         return 2;
     for (int i = 0; i < files; i++) {
-        char pod[256];
-        snprintf(pod, sizeof pod, "%.200s/bench_load-%d_%d", argv[1], i, i);
+        char pod[384];
+        snprintf(pod, sizeof pod, "%.200s/bench_%.64s-%d_%d", argv[1], name, i, i);
         mkdir(pod, 0755);
         snprintf(logs[i].folder, sizeof logs[i].folder, "%s/app", pod);
         if (mkdir(logs[i].folder, 0755) < 0 && errno != EEXIST)
