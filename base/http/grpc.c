@@ -15,6 +15,7 @@ enum grpc_code grpc_code_of_http(int status)
     case 404:
     case 405:
     case 415:
+    case 501:
         return GRPC_UNIMPLEMENTED;
     case 408:
         return GRPC_DEADLINE_EXCEEDED;
@@ -144,18 +145,22 @@ static int decode(struct bytes message, size_t max, struct buf *storage, struct 
         *ret_message = buf_bytes(storage);
     }
     http_body_fini(&body);
-    return err;
+    return err == -EBADMSG ? -EPROTO : err;
 }
 
 int grpc_message(struct bytes body, const char *coding, size_t max, struct buf *storage,
                  struct bytes *ret_message)
 {
+    if (body.len == 0)
+        return -ENOTUNIQ;
     if (body.len < GRPC_FRAME_BYTES || body.ptr[0] > 1)
         return -EBADMSG;
     size_t len = (size_t)body.ptr[1] << 24 | (size_t)body.ptr[2] << 16 | (size_t)body.ptr[3] << 8 |
                  (size_t)body.ptr[4];
     struct bytes message = bytes_skip(body, GRPC_FRAME_BYTES);
-    if (message.len != len)
+    if (message.len > len)
+        return -ENOTUNIQ;
+    if (message.len < len)
         return -EBADMSG;
     if (body.ptr[0] == 0 && len > max)
         return -EMSGSIZE;

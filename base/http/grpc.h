@@ -38,9 +38,9 @@ int grpc_put_status(struct buf *out, enum grpc_code code, const char *message, i
 
 /* grpc_message: the one message of a unary request's body; decoded by coding ("gzip", "identity" or NULL: not
  * named) to at most max bytes. *ret_message is borrowed from body, or from storage, which the caller has
- * initialised as a buf and finishes. 0; -EBADMSG: no whole single message, or bytes that are not of the
- * coding; -ENOTSUP: another coding; -EPROTO: a compressed message and no coding named; -EMSGSIZE past max;
- * -ENOMEM. */
+ * initialised as a buf and finishes. 0; -EBADMSG: no whole message; -ENOTUNIQ: none, or something after it;
+ * -ENOTSUP: another coding; -EPROTO: a compressed message and no coding named, or bytes that are not of it;
+ * -EMSGSIZE past max; -ENOMEM. */
 int grpc_message(struct bytes body, const char *coding, size_t max, struct buf *storage,
                  struct bytes *ret_message);
 

@@ -114,7 +114,9 @@ static bool take_message(struct incoming *in)
     if (err == -ENOTSUP)
         refuse(in, 415, "message encodings accepted: gzip, identity");
     else if (err == -EPROTO)
-        refuse(in, 500, "a compressed message, and grpc-encoding does not say how");
+        refuse(in, 500, "a compressed message that is not as grpc-encoding says");
+    else if (err == -ENOTUNIQ)
+        refuse(in, 501, "a call has exactly one message");
     else if (err == -EMSGSIZE)
         refuse(in, 413, "larger than a request may be");
     else if (err == -ENOMEM)

@@ -9,6 +9,7 @@
 #include "gateway/translate/native_histogram.h"
 #include "gateway/translate/number_text.h"
 #include "gateway/translate/otlp_delta.h"
+#include "gateway/translate/otlp_exemplars.h"
 #include "gateway/translate/otlp_points.h"
 #include "gateway/translate/otlp_value.h"
 #include "gateway/translate/prom_name.h"
@@ -36,7 +37,8 @@ struct otlp_metrics {
     size_t name_len;
     struct buf histogram; /* an encoded one */
     struct otlp_point point;
-    int64_t earliest_ns, latest_ns; /* of the resource's points */
+    struct otlp_exemplars exemplars; /* the point's */
+    int64_t earliest_ns, latest_ns;  /* of the resource's points */
 };
 
 struct otlp_metrics *otlp_metrics_new(void)
@@ -54,6 +56,7 @@ struct otlp_metrics *otlp_metrics_new(void)
     buf_init(&m->name, MOST_NAME);
     buf_init(&m->histogram, TRANSLATE_MAX_BYTES);
     otlp_point_init(&m->point);
+    otlp_exemplars_init(&m->exemplars);
     return m;
 }
 
@@ -71,6 +74,7 @@ void otlp_metrics_free(struct otlp_metrics *m)
     buf_fini(&m->name);
     buf_fini(&m->histogram);
     otlp_point_fini(&m->point);
+    otlp_exemplars_fini(&m->exemplars);
     free(m);
 }
 
@@ -84,6 +88,7 @@ void otlp_metrics_release(struct otlp_metrics *m)
     buf_release(&m->histogram, 0);
     buf_release(&m->point.counts, 0);
     buf_release(&m->point.bounds, 0);
+    otlp_exemplars_release(&m->exemplars);
 }
 
 /* The content of the last field of that number; empty when there is none. 0, -EBADMSG. */
@@ -336,25 +341,42 @@ static int add_number(struct otlp_metrics *m, const struct otlp_metric *metric, 
         err = cumulate(m, NULL, 0, ret_reason);
     if (err < 0 || *ret_reason)
         return err;
-    return add_sample(m, "", NULL, m->point.value, owner);
+    struct series_value value = value_of(m, m->point.value);
+    if (metric->kind == OTLP_SUM) /* a gauge has none in Prometheus */
+        err = otlp_exemplars_take(&m->exemplars, INFINITY, &value.exemplars);
+    if (err < 0)
+        return err;
+    return series_list_add(&m->series, &m->labels, name_with(m, ""), NULL, m->point.time_ns / 1000000, value,
+                           owner);
+}
+
+/* A bucket with its exemplars: those that the buckets below it did not take. */
+static int add_bucket(struct otlp_metrics *m, double bound, uint64_t count, uint32_t owner)
+{
+    char text[NUMBER_TEXT];
+    struct otlp_label le = {.name = bytes_of_string("le"), .value = bytes_of_string("+Inf")};
+    struct series_value value = value_of(m, (double)count);
+    if (bound < INFINITY)
+        le.value = (struct bytes){(uint8_t *)text, number_text(bound, NUMBER_PLAIN, text)};
+    int err = otlp_exemplars_take(&m->exemplars, bound, &value.exemplars);
+    if (err < 0)
+        return err;
+    return series_list_add(&m->series, &m->labels, name_with(m, "_bucket"), &le, m->point.time_ns / 1000000,
+                           value, owner);
 }
 
 static int add_buckets(struct otlp_metrics *m, const uint64_t *counts, const double *bounds, size_t count,
                        uint64_t total, uint32_t owner)
 {
-    char text[NUMBER_TEXT];
-    struct otlp_label le = {.name = bytes_of_string("le")};
     uint64_t sum = 0;
     int err = 0;
     for (size_t i = 0; i < count && err == 0; i++) {
         sum += counts[i];
         if (isinf(bounds[i]) && bounds[i] > 0)
             continue; /* the one below */
-        le.value = (struct bytes){(uint8_t *)text, number_text(bounds[i], NUMBER_PLAIN, text)};
-        err = add_sample(m, "_bucket", &le, (double)sum, owner);
+        err = add_bucket(m, bounds[i], sum, owner);
     }
-    le.value = bytes_of_string("+Inf");
-    return err < 0 ? err : add_sample(m, "_bucket", &le, (double)total, owner);
+    return err < 0 ? err : add_bucket(m, INFINITY, total, owner);
 }
 
 static int add_histogram(struct otlp_metrics *m, const struct otlp_metric *metric, uint32_t owner,
@@ -407,6 +429,9 @@ static int add_exponential(struct otlp_metrics *m, uint32_t owner, enum translat
     if (err < 0)
         return err;
     struct series_value value = {.histogram = buf_bytes(&m->histogram)};
+    err = otlp_exemplars_take(&m->exemplars, INFINITY, &value.exemplars);
+    if (err < 0)
+        return err;
     return series_list_add(&m->series, &m->labels, name_with(m, ""), NULL, native.time_ms, value, owner);
 }
 
@@ -436,7 +461,9 @@ static int add_point(struct otlp_metrics *m, const struct otlp_metric *metric, s
         *ret_reason = TRANSLATE_TIME;
         return 0;
     }
-    err = set_labels(m, bytes);
+    err = otlp_exemplars_read(&m->exemplars, bytes, m->point.exemplars);
+    if (err == 0)
+        err = set_labels(m, bytes);
     if (err == -E2BIG) {
         *ret_reason = TRANSLATE_LABELS;
         return 0;

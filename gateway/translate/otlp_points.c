@@ -10,15 +10,16 @@ enum { NO_RECORDED_VALUE = 1, MOST_ARRAY = 64 << 20 };
 /* Where the kinds of points have what they share; 0: they have not. */
 struct point_fields {
     uint32_t attributes, flags, as_double, as_int, count, sum, counts, bounds, quantiles;
-    uint32_t scale, zero_count, positive, negative, zero_threshold;
+    uint32_t scale, zero_count, positive, negative, zero_threshold, exemplars;
 };
 enum { POINT_TIME = 3 };
 
 static const struct point_fields *fields_of(enum otlp_metric_kind kind)
 {
-    static const struct point_fields number = {.attributes = 7, .flags = 8, .as_double = 4, .as_int = 6};
+    static const struct point_fields number = {
+        .attributes = 7, .flags = 8, .as_double = 4, .as_int = 6, .exemplars = 5};
     static const struct point_fields histogram = {
-        .attributes = 9, .flags = 10, .count = 4, .sum = 5, .counts = 6, .bounds = 7};
+        .attributes = 9, .flags = 10, .count = 4, .sum = 5, .counts = 6, .bounds = 7, .exemplars = 8};
     static const struct point_fields exponential = {.attributes = 1,
                                                     .flags = 10,
                                                     .count = 4,
@@ -27,7 +28,8 @@ static const struct point_fields *fields_of(enum otlp_metric_kind kind)
                                                     .zero_count = 7,
                                                     .positive = 8,
                                                     .negative = 9,
-                                                    .zero_threshold = 14};
+                                                    .zero_threshold = 14,
+                                                    .exemplars = 11};
     static const struct point_fields summary = {
         .attributes = 7, .flags = 8, .count = 4, .sum = 5, .quantiles = 6};
     switch (kind) {
@@ -185,6 +187,8 @@ static int take_field(const struct point_fields *at, const struct pb_field *fiel
         point->negative = field->bytes;
     else if (field->type == PB_LEN && field->number == at->quantiles)
         return take_quantile(field->bytes, &point->bounds);
+    else if (field->type == PB_LEN && field->number == at->exemplars)
+        point->exemplars = field->number;
     return 0;
 }
 

@@ -38,6 +38,7 @@ struct otlp_point {
     struct buf counts;               /* owned; uint64_t: bucket counts */
     struct buf bounds;               /* owned; double: explicit bounds; of a summary: quantile, value, ... */
     uint32_t attributes;             /* field number of the attributes */
+    uint32_t exemplars;              /* ... of the exemplars; 0: it has none */
 };
 
 void otlp_point_init(struct otlp_point *point);

@@ -110,9 +110,12 @@ static int put_labels(struct buf *out, const struct otlp_labels *labels, const s
 static int put_sample(struct buf *out, int64_t time_ms, struct series_value value)
 {
     size_t mark;
+    int err = buf_append(out, value.exemplars.ptr, value.exemplars.len);
+    if (err < 0)
+        return err;
     if (value.histogram.ptr)
         return pb_put_bytes(out, SERIES_HISTOGRAMS, value.histogram);
-    int err = pb_begin(out, SERIES_SAMPLES, &mark);
+    err = pb_begin(out, SERIES_SAMPLES, &mark);
     if (err == 0)
         err = pb_put_fixed64(out, SAMPLE_VALUE, value.bits);
     if (err == 0)

@@ -31,6 +31,7 @@ struct series_list {
 struct series_value {
     uint64_t bits;
     struct bytes histogram; /* ptr NULL: a number */
+    struct bytes exemplars; /* encoded fields of the TimeSeries; may be empty */
 };
 
 void series_list_init(struct series_list *list);

@@ -53,13 +53,13 @@ static void test_grpc_message_takes_one_whole_message(void **state)
         {hello, "gzip", 5, 0, 5, 0}, /* not every message is compressed */
         {{0}, NULL, 5, 0, 0, 0},
         {hello, NULL, 4, -EMSGSIZE, 5, 0},
-        {hello, NULL, 5, -EBADMSG, 4, 0},
+        {hello, NULL, 5, -ENOTUNIQ, 4, 0},
         {hello, NULL, 5, -EBADMSG, 6, 0},
         {hello, NULL, 5, -EBADMSG, 5, 2},
         {hello, NULL, 5, -EPROTO, 5, 1},
         {hello, "zstd", 5, -ENOTSUP, 5, 1},
-        {hello, "gzip", 5, -EBADMSG, 5, 1},
-        {{0}, "gzip", 5, -EBADMSG, 0, 1},
+        {hello, "gzip", 5, -EPROTO, 5, 1},
+        {{0}, "gzip", 5, -EPROTO, 0, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes body = frame(text, cases[i].flag, cases[i].len, cases[i].content);
@@ -71,6 +71,7 @@ static void test_grpc_message_takes_one_whole_message(void **state)
         buf_fini(&storage);
     }
     assert_int_equal(unframe((struct bytes){text, 4}, NULL, 5, &storage, &message), -EBADMSG);
+    assert_int_equal(unframe((struct bytes){text, 0}, NULL, 5, &storage, &message), -ENOTUNIQ);
 }
 
 static void test_grpc_message_decodes_gzip_up_to_the_limit(void **state)
@@ -87,7 +88,7 @@ static void test_grpc_message_decodes_gzip_up_to_the_limit(void **state)
     assert_int_equal(unframe(body, "gzip", 100 * 1000 - 1, &storage, &message), -EMSGSIZE);
     buf_fini(&storage);
     body = frame(text, 1, (uint32_t)len - 3, (struct bytes){zipped, len - 3});
-    assert_int_equal(unframe(body, "gzip", 100 * 1000, &storage, &message), -EBADMSG);
+    assert_int_equal(unframe(body, "gzip", 100 * 1000, &storage, &message), -EPROTO);
     buf_fini(&storage);
     free(raw);
 }
