@@ -108,8 +108,11 @@ static const char *const when_full_names[] = {"push_back", "drop_oldest", NULL};
          .help = "Size of the buffer's file and WAL at most; keep it below the volume's size."},             \
         {"retention", CONF_DURATION, SIGNAL(retention_ms), "24h", 0, 3650 * DAY,                             \
          .help = "How long delivered rows are kept for replay, as far as the quota has room."},              \
+        {"quota_age", CONF_DURATION, SIGNAL(quota_age_ms), "0", 0, 3650 * DAY,                               \
+         .help = "How long a batch may wait for its backends at most: the other quota; 0: as long as there " \
+                 "is room."},                                                                                \
         {"when_full", CONF_ENUM, SIGNAL(when_full), full, .names = when_full_names,                          \
-         .help = "At the quota: make the agents wait, or drop the oldest and count them."},                  \
+         .help = "At either quota: make the agents wait, or drop the oldest and count them."},               \
         {"backends", CONF_LIST, SIGNAL(backends), .options = backend_options,                                \
          .size = sizeof(struct gateway_backend_config),                                                      \
          .help = "Where it goes; none: it stays in the buffer."},                                            \

@@ -40,7 +40,7 @@ struct gateway_backend_config {
 };
 
 struct gateway_signal_config {
-    int64_t quota_bytes, retention_ms;
+    int64_t quota_bytes, quota_age_ms, retention_ms;
     int when_full;             /* enum buffer_when_full */
     struct conf_list backends; /* of struct gateway_backend_config */
 };

@@ -26,7 +26,7 @@
 #include "gateway/web.h"
 #include "proto/nng_care.h"
 
-enum { ERRORS_MAX = 64 * 1024, ANSWERS_WAIT_MS = 5000 };
+enum { ERRORS_MAX = 64 * 1024, REPAIRS_MAX = 4 << 20, ANSWERS_WAIT_MS = 5000 };
 
 struct gateway {
     struct loop loop;
@@ -67,6 +67,21 @@ static int tell_failure(const char *what, int err, const struct buf *errors)
     return err;
 }
 
+/* A line each: what is missing may be much. */
+static void tell_repairs(enum telemetry signal, struct bytes lines)
+{
+    char quoted[2048], line[1024];
+    while (lines.len) {
+        const uint8_t *newline = memchr(lines.ptr, '\n', lines.len);
+        size_t len = newline ? (size_t)(newline - lines.ptr) : lines.len;
+        snprintf(line, sizeof line, "%.*s", (int)len, (const char *)lines.ptr);
+        log_warn("the buffer had to be repaired", "signal=%s words=%s", telemetry_name(signal),
+                 log_quote(line, quoted, sizeof quoted));
+        len += newline != NULL;
+        lines = (struct bytes){lines.ptr + len, lines.len - len};
+    }
+}
+
 static int open_buffer(struct gateway *gw, enum telemetry signal)
 {
     const struct gateway_signal_config *config = gateway_config_signal(&gw->config, (int)signal);
@@ -78,19 +93,19 @@ static int open_buffer(struct gateway *gw, enum telemetry signal)
         .folder = gw->config.buffer.folder,
         .signal = signal,
         .quota_bytes = config->quota_bytes,
+        .quota_age_ms = config->quota_age_ms,
         .retention_ms = config->retention_ms,
         .when_full = (enum buffer_when_full)config->when_full,
         .backends = names,
         .backend_count = config->backends.count,
     };
     struct buf errors;
-    buf_init(&errors, ERRORS_MAX);
+    buf_init(&errors, REPAIRS_MAX);
     int err = buffer_open(&options, &gw->buffers[signal], &errors);
     if (err < 0)
         tell_failure(telemetry_name(signal), err, &errors);
-    else if (errors.len)
-        log_warn("the buffer had to be repaired", "signal=%s words=\"%.*s\"", telemetry_name(signal),
-                 (int)errors.len - 1, (const char *)errors.ptr);
+    else
+        tell_repairs(signal, buf_bytes(&errors));
     buf_fini(&errors);
     return err;
 }
@@ -145,8 +160,8 @@ static int start_control(struct gateway *gw)
     if (err == 0)
         err = jobs_new(&gw->loop, &gw->jobs);
     if (err == 0)
-        err = refused_new(gw->control, gw->jobs, &gw->config, gw->buffers, gw->receive, gw->replicas,
-                          &gw->refused);
+        err = refused_new(&gw->loop, gw->control, gw->jobs, &gw->config, gw->buffers, gw->receive,
+                          gw->replicas, &gw->refused);
     if (err == 0)
         err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;

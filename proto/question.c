@@ -14,6 +14,9 @@ int question_encode(const struct question *question, struct buf *out)
     message.cause = (char *)question->cause;
     message.backend = (char *)question->backend;
     message.origin = (char *)question->origin;
+    message.action = question->action;
+    message.id = (char *)question->id;
+    message.token = (char *)question->token;
     return frame_put(WIRE_QUESTION, &message.base, out);
 }
 
@@ -24,9 +27,11 @@ int question_decode(struct bytes frame, struct question *ret_question)
     if (err < 0)
         return err;
     const Tributary__Question *message = (const Tributary__Question *)unpacked;
-    bool is_known = message->verb >= QUESTION_STATUS && message->verb <= QUESTION_REFUSED;
-    struct question question = {
-        is_known ? (enum question_verb)message->verb : QUESTION_STATUS, message->json, "", "", "", ""};
+    bool is_known = message->verb == QUESTION_STATUS || message->verb == QUESTION_LEDGER ||
+                    message->verb == QUESTION_REFUSED;
+    struct question question = {.verb = is_known ? (enum question_verb)message->verb : QUESTION_STATUS,
+                                .is_json = message->json,
+                                .action = message->action};
     err = is_known ? frame_copy(question.signal, sizeof question.signal, message->signal) : -EINVAL;
     if (err == 0)
         err = frame_copy(question.cause, sizeof question.cause, message->cause);
@@ -34,6 +39,10 @@ int question_decode(struct bytes frame, struct question *ret_question)
         err = frame_copy(question.backend, sizeof question.backend, message->backend);
     if (err == 0)
         err = frame_copy(question.origin, sizeof question.origin, message->origin);
+    if (err == 0)
+        err = frame_copy(question.id, sizeof question.id, message->id);
+    if (err == 0)
+        err = frame_copy(question.token, sizeof question.token, message->token);
     protobuf_c_message_free_unpacked(unpacked, NULL);
     if (err < 0)
         return err;
@@ -41,17 +50,19 @@ int question_decode(struct bytes frame, struct question *ret_question)
     return 0;
 }
 
-int question_encode_answer(int status, struct bytes text, struct buf *out)
+int question_encode_answer(int status, struct bytes text, const char *token, struct buf *out)
 {
     Tributary__QuestionAnswer message = TRIBUTARY__QUESTION_ANSWER__INIT;
     if (text.len > QUESTION_MAX_ANSWER)
         return -EMSGSIZE;
     message.status = (uint32_t)status;
     message.text = (ProtobufCBinaryData){text.len, (uint8_t *)text.ptr};
+    message.token = (char *)token;
     return frame_put(WIRE_QUESTION_ANSWER, &message.base, out);
 }
 
-int question_decode_answer(struct bytes frame, int *ret_status, struct buf *ret_text)
+int question_decode_answer(struct bytes frame, int *ret_status, struct buf *ret_text,
+                           char ret_token[QUESTION_MAX_TOKEN])
 {
     ProtobufCMessage *unpacked;
     int err = frame_get(frame, WIRE_QUESTION_ANSWER, &tributary__question_answer__descriptor, &unpacked);
@@ -59,9 +70,14 @@ int question_decode_answer(struct bytes frame, int *ret_status, struct buf *ret_
         return err;
     const Tributary__QuestionAnswer *message = (const Tributary__QuestionAnswer *)unpacked;
     int status = message->status < 1000 ? (int)message->status : 0;
-    err = buf_append(ret_text, message->text.data, message->text.len);
-    protobuf_c_message_free_unpacked(unpacked, NULL);
+    char token[QUESTION_MAX_TOKEN];
+    err = frame_copy(token, sizeof token, message->token);
     if (err == 0)
+        err = buf_append(ret_text, message->text.data, message->text.len);
+    protobuf_c_message_free_unpacked(unpacked, NULL);
+    if (err == 0) {
         *ret_status = status;
+        memcpy(ret_token, token, sizeof token);
+    }
     return err;
 }

@@ -90,6 +90,8 @@ static struct buffer *new_buffer(const struct buffer_options *options)
     buffer->signal = options->signal;
     buffer->when_full = options->when_full;
     buffer->quota_bytes = buffer->tally.quota_bytes = options->quota_bytes;
+    buffer->tally.quota_age_ms = options->quota_age_ms;
+    buffer->quota_age_ns = options->quota_age_ms * 1000000;
     buffer->retention_ns = options->retention_ms * 1000000;
     buffer->folder = strdup(options->folder);
     if (!buffer->folder ||

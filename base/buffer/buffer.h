@@ -35,6 +35,7 @@ struct buffer_options {
     enum telemetry signal;
     int64_t quota_bytes; /* of file and WAL together; batches stop 2 % below it. At most 95 % of the volume is
                             used, whatever it says */
+    int64_t quota_age_ms; /* when the oldest row owed is older, when_full applies as at the quota; 0: never */
     int64_t retention_ms; /* rows delivered everywhere are kept so long, as far as the quota has room */
     enum buffer_when_full when_full;
     const char *const *backends; /* names of the signal's backends, count of them */
@@ -306,7 +307,7 @@ void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 /* ---- the operator's view */
 
 struct buffer_state { /* any thread; a snapshot */
-    int64_t file_bytes, wal_bytes, quota_bytes;
+    int64_t file_bytes, wal_bytes, quota_bytes, quota_age_ms;
     int64_t rows;
     uint64_t accepted_records, repeated_batches, full_answers, damaged_rows;
     int64_t commits, committed_batches, committed_bytes, commit_ns; /* for rates and mean latency */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,18 +128,43 @@ static int replace_first_page(const char *aside)
 
 /* ---- whom a row is owed to */
 
+/* What cannot be trusted here would have rows taken for delivered: then they are owed to all. */
+static bool is_sound(sqlite3 *db, const char *check)
+{
+    sqlite3_stmt *row = NULL;
+    int err = buffer_sql_prepare(db, &check, 1, &row), got = err < 0 ? err : buffer_sql_row(row);
+    const char *said = got > 0 ? (const char *)sqlite3_column_text(row, 0) : NULL;
+    bool is_ok = said && strcmp(said, "ok") == 0;
+    sqlite3_finalize(row);
+    return is_ok;
+}
+
+/* Names that no configuration can have are damage. */
+static bool is_name(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+    for (size_t i = 0; i < len; i++)
+        if (name[i] < ' ' || name[i] > '~')
+            return false;
+    return len > 0 && len < 64;
+}
+
 static void read_backends(struct salvage *s)
 {
     static const char *const text = "SELECT id, name FROM backend ORDER BY id";
     sqlite3_stmt *statement = NULL;
     int got = buffer_sql_prepare(s->walk.db, &text, 1, &statement);
+    bool are_names = true;
     while (got >= 0 && (got = buffer_sql_row(statement)) > 0 && s->backend_count < BUFFER_MAX_BACKENDS) {
         const char *name = (const char *)sqlite3_column_text(statement, 1);
+        are_names = are_names && is_name(name);
         s->backends[s->backend_count].id = sqlite3_column_int64(statement, 0);
         snprintf(s->backends[s->backend_count++].name, 64, "%s", name ? name : "");
     }
     sqlite3_finalize(statement);
-    s->knows_backends = got >= 0 && s->backend_count > 0;
+    s->knows_backends = got >= 0 && s->backend_count > 0 && are_names &&
+                        is_sound(s->walk.db, "PRAGMA integrity_check('backend')") &&
+                        is_sound(s->walk.db, "PRAGMA integrity_check('cursor')");
 }
 
 static int name_owed(struct salvage *s, const struct buffer_row *row, struct batch *batch)
@@ -150,7 +176,8 @@ static int name_owed(struct salvage *s, const struct buffer_row *row, struct bat
         snprintf(key, sizeof key, ",%lld,", (long long)s->backends[i].id);
         bool is_for_it = !s->walk.owed[0] || strstr(s->walk.owed, key);
         (void)buffer_walk_cursor(&s->walk, s->backends[i].id, row->slot, &cursor);
-        if (is_for_it && row->id > cursor)
+        bool is_cursor = cursor >= 0 && cursor <= s->walk.last;
+        if (is_for_it && (row->id > cursor || !is_cursor))
             err = batch_add_owed(batch, s->backends[i].name);
     }
     return err;
@@ -271,17 +298,20 @@ int buffer_salvage(struct buffer *buffer, const char *aside, struct buf *errors)
         err = buffer_walk_open(&s->walk, aside);
     if (err < 0) {
         buf_printf(errors, "%s: nothing of it can be read\n", aside);
+        err = err == -ENOMEM ? err : 0;
     } else {
         read_backends(s);
+        buffer_walk_use_leaves(&s->walk, aside);
         while ((err = bring_group(s)) == 0)
             buffer_space_checkpoint(buffer);
         buf_printf(errors,
                    "%s: salvaged %llu batches with %llu records; damaged %llu, unreadable %llu (rows %lld to "
-                   "%lld), no room for %llu\n",
+                   "%lld), no room for %llu, found by their "
+                   "leaves alone %llu\n",
                    aside, (unsigned long long)s->rows, (unsigned long long)s->records,
                    (unsigned long long)s->damaged, (unsigned long long)s->walk.unreadable,
                    (long long)s->walk.first_unreadable, (long long)s->walk.last_unreadable,
-                   (unsigned long long)s->without_room);
+                   (unsigned long long)s->without_room, (unsigned long long)s->walk.from_leaves);
         tell_missing(s, aside, errors);
         buffer_walk_close(&s->walk);
         err = err == -ENOENT ? 0 : err;

@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buffer/buffer_sql.h"
 #include "base/buffer/buffer_vfs.h"
+
+enum { LEAST_FILE = 512 /* the smallest page of SQLite */ };
 
 /* How the file is used. secure_delete is ON in Debian's build and nearly doubles what is written. */
 static const char pragmas[] =
@@ -178,6 +181,10 @@ int buffer_schema_move_aside(const char *path, const char *why, char ret_aside[B
     static const char *const suffixes[] = {"-wal", "-shm", ""};
     char from[BUFFER_PATH_MAX], to[BUFFER_PATH_MAX];
     long long now = (long long)time(NULL);
+    do /* what was moved aside before stays */
+        snprintf(to, sizeof to, "%s.%s-%lld", path, why, now++);
+    while (access(to, F_OK) == 0);
+    now--;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
         snprintf(to, sizeof to, "%s.%s-%lld%s", path, why, now, suffixes[i]);
@@ -212,14 +219,17 @@ static int check(sqlite3 *db, int64_t *ret_version)
     return *ret_version == BUFFER_SCHEMA_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
-/* SQLite would make it readable for everybody; its -wal and -shm take its mode. */
+/* SQLite would make it readable for everybody; its -wal and -shm take its mode. -EUCLEAN: shorter than any
+ * database, which SQLite would take for an empty one. */
 static int make_private(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
         return -errno;
+    struct stat st;
+    int err = fstat(fd, &st) < 0 ? -errno : st.st_size > 0 && st.st_size < LEAST_FILE ? -EUCLEAN : 0;
     close(fd); /* nothing of ours has it open yet, so no lock goes with it */
-    return 0;
+    return err;
 }
 
 /* What this version's first files lacked. */
@@ -236,9 +246,7 @@ static int bring_up(sqlite3 *db)
 static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
 {
     sqlite3 *db;
-    int err = make_private(path);
-    if (err == 0)
-        err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
+    int err = buffer_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, buffer_vfs_name(), &db);
     if (err < 0)
         return err;
     err = buffer_sql_exec(db, pragmas);
@@ -247,6 +255,7 @@ static int open_once(const char *path, sqlite3 **ret_db, int64_t *ret_version)
     if (err == 0)
         err = bring_up(db);
     if (err < 0) {
+        err = buffer_sql_opening_error(db, err);
         sqlite3_close(db);
         return err;
     }
@@ -258,11 +267,19 @@ int buffer_schema_open(const char *path, sqlite3 **ret_db, char ret_aside[BUFFER
                        struct buf *errors)
 {
     int64_t version = 0;
-    int err = open_once(path, ret_db, &version);
-    if (err == -EUCLEAN || err == -EPROTONOSUPPORT) {
+    int err = make_private(path);
+    bool is_no_file = err == -EISDIR || err == -EACCES || err == -ELOOP; /* stands where it should be */
+    if (err == 0)
+        err = open_once(path, ret_db, &version);
+    bool is_newer = err == -EPROTONOSUPPORT;
+    if (err == -EUCLEAN || is_newer || is_no_file) {
         char why[32];
-        snprintf(why, sizeof why, err == -EUCLEAN ? "damaged" : "version-%lld", (long long)version);
-        err = buffer_schema_move_aside(path, why, err == -EUCLEAN ? ret_aside : NULL, errors);
+        if (is_no_file)
+            buf_printf(errors, "%s: cannot be opened: %s\n", path, strerror(-err));
+        snprintf(why, sizeof why, is_newer ? "version-%lld" : "damaged", (long long)version);
+        err = buffer_schema_move_aside(path, why, is_newer ? NULL : ret_aside, errors);
+        if (err == 0)
+            err = make_private(path);
         if (err == 0)
             err = open_once(path, ret_db, &version);
     }

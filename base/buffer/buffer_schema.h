@@ -18,10 +18,10 @@ enum {
     BUFFER_PATH_MAX = 4096,
 };
 
-/* buffer_schema_open: opens path for writing, made when missing. A newer version's or a damaged file is moved
- * aside (path.newer-V-TIME, path.damaged-TIME, with its -wal and -shm), which errors then says, and a new one
- * is made. ret_aside (may be NULL): where a damaged one went; untouched when there was none. 0 or a negative
- * errno with words in errors. */
+/* buffer_schema_open: opens path for writing, made when missing. A newer version's or a damaged file, or what
+ * cannot be opened as one, is moved aside (path.newer-V-TIME, path.damaged-TIME, with its -wal and -shm),
+ * which errors then says, and a new one is made. ret_aside (may be NULL): where a damaged one went; untouched
+ * when there was none. 0 or a negative errno with words in errors. */
 int buffer_schema_open(const char *path, sqlite3 **ret_db, char ret_aside[BUFFER_PATH_MAX],
                        struct buf *errors);
 

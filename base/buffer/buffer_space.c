@@ -138,7 +138,7 @@ int buffer_space_make_room(struct buffer *buffer, size_t bytes, bool *ret_has_ro
     int64_t cost = cost_of((int64_t)bytes);
     bool removed = true;
     *ret_has_room = false;
-    if (cost + buffer->refusal_limit_bytes > most_bytes(buffer))
+    if (cost + buffer->refusal_limit_bytes > most_bytes(buffer) || buffer->is_too_old)
         return 0;
     while (removed) {
         int64_t over = used_bytes(buffer) + cost - most_bytes(buffer);
@@ -258,12 +258,60 @@ static int tidy_slot(struct buffer *buffer, int slot, struct tidy *tidy)
     return err;
 }
 
+/* ---- the quota of age */
+
+/* Whether the oldest row of the slot that is owed to somebody waits for too long. */
+static int is_slot_too_old(struct buffer *buffer, int slot, bool *ret_is)
+{
+    const struct buffer_slot *s = &buffer->slots[slot];
+    int64_t committed_ns = 0;
+    *ret_is = false;
+    if (s->newest <= s->through)
+        return 0;
+    int err = buffer_sql_number(buffer_store_bind(buffer, OLDEST_OWED, "ii", (int64_t)slot, s->through), 0,
+                                &committed_ns);
+    *ret_is = err == 0 && committed_ns && buffer->now_ns - committed_ns > buffer->quota_age_ns;
+    return err;
+}
+
+/* Rows go oldest first, so those go too that are only kept before them. */
+static int drop_too_old(struct buffer *buffer, int slot, struct tidy *tidy)
+{
+    bool is_too_old = true;
+    int err = 0;
+    while (err == 0 && !tidy->is_spent) {
+        err = is_slot_too_old(buffer, slot, &is_too_old);
+        if (err < 0 || !is_too_old || !buffer->slots[slot].oldest)
+            break;
+        err = buffer_rows_remove(buffer, slot);
+        tidy->is_spent = ++tidy->rows >= TIDY_ROWS;
+    }
+    return err;
+}
+
+static int apply_age(struct buffer *buffer, struct tidy *tidy)
+{
+    bool is_any = false;
+    int err = 0;
+    for (int slot = 0; err == 0 && buffer->quota_age_ns && slot < BUFFER_SLOTS; slot++) {
+        bool is_one;
+        if (buffer->when_full == BUFFER_DROP_OLDEST)
+            err = drop_too_old(buffer, slot, tidy);
+        else if ((err = is_slot_too_old(buffer, slot, &is_one)) == 0)
+            is_any |= is_one;
+    }
+    buffer->is_too_old = is_any;
+    return err;
+}
+
 static int tidy_rows(struct buffer *buffer, bool *ret_has_more)
 {
     struct tidy tidy = {0};
     int err = 0;
     for (int slot = 0; err == 0 && slot < BUFFER_SLOTS && !tidy.is_spent; slot++)
         err = tidy_slot(buffer, slot, &tidy);
+    if (err == 0)
+        err = apply_age(buffer, &tidy);
     *ret_has_more = tidy.is_spent;
     return err;
 }

@@ -46,6 +46,11 @@ int buffer_sql_open(const char *path, int flags, const char *vfs, sqlite3 **ret_
     return 0;
 }
 
+int buffer_sql_opening_error(sqlite3 *db, int err)
+{
+    return err == -EIO && (sqlite3_errcode(db) & 0xff) == SQLITE_ERROR ? -EUCLEAN : err;
+}
+
 int buffer_sql_exec(sqlite3 *db, const char *text)
 {
     return buffer_sql_errno(sqlite3_exec(db, text, NULL, NULL, NULL));

@@ -51,4 +51,9 @@ int buffer_sql_number(sqlite3_stmt *statement, int64_t fallback, int64_t *ret_va
  * ... goes_back. */
 void buffer_sql_head(sqlite3_stmt *s, struct buffer_row *row);
 
+/* buffer_sql_opening_error: err of the last call on db while a file of ours is opened: the texts are fixed,
+ * so what SQLite calls an error of theirs (a header that it does not know, a schema that it cannot read) is
+ * damage: -EUCLEAN. */
+int buffer_sql_opening_error(sqlite3 *db, int err);
+
 #endif

@@ -54,6 +54,9 @@ int buffer_store_load(struct buffer *buffer)
     if (err == 0 && buffer->next_row < 1)
         err = -EUCLEAN;
     buffer->next_row_is_dirty = buffer->refusals_forgotten_is_dirty = false;
+    for (int slot = 0; err == 0 && slot < BUFFER_SLOTS; slot++)
+        if (buffer->next_row <= buffer->slots[slot].newest) /* damage: no new row would find its place */
+            err = -EUCLEAN;
     if (err == 0)
         publish(buffer);
     return err;
@@ -189,8 +192,10 @@ static int open_db(struct buffer *buffer, char ret_aside[BUFFER_PATH_MAX], struc
         err = check_small_tables(buffer);
     if (err == 0)
         err = rehearse(buffer);
-    if (err < 0)
+    if (err < 0) {
+        err = buffer_sql_opening_error(buffer->db, err);
         close_db(buffer);
+    }
     return err;
 }
 

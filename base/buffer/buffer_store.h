@@ -41,6 +41,7 @@
       "SELECT id, origin, boot_id, boot_started, seq, owed FROM batch WHERE slot = ?1 AND id > ?2 ORDER BY " \
       "id")                                                                                                  \
     X(OLDEST, "SELECT min(id) FROM batch WHERE slot = ?1 AND id > ?2")                                       \
+    X(OLDEST_OWED, "SELECT committed_at FROM batch WHERE slot = ?1 AND id > ?2 ORDER BY id LIMIT 1")         \
     X(NEWEST, "SELECT max(id) FROM batch WHERE slot = ?1")                                                   \
     X(COUNT_ROWS, "SELECT count(*) FROM batch")                                                              \
     X(HAS_ROW_OF, "SELECT 1 FROM batch WHERE slot = ?1 AND origin = ?2 LIMIT 1")                             \
@@ -140,7 +141,7 @@ struct buffer {
     char id[BUFFER_ID_LEN + 1];
     enum telemetry signal;
     enum buffer_when_full when_full;
-    int64_t quota_bytes, retention_ns;
+    int64_t quota_bytes, quota_age_ns, retention_ns;
     int64_t max_pages, wal_limit_bytes, checkpoint_bytes, refusal_limit_bytes;
     int lock_fd;
     struct {
@@ -167,6 +168,7 @@ struct buffer {
     int64_t pages, free_pages;             /* when the transaction began, then estimated */
     int64_t wal_bytes;                     /* in use, after the last commit */
     int64_t wal_checkpointed;              /* of those, written back */
+    bool is_too_old;                       /* the oldest row owed is, when the file was tidied last */
     bool wal_is_short;                     /* a batch found no room in it */
     int64_t transaction_bytes;             /* estimated growth of the WAL by this transaction */
     int64_t next_tidy_ns, next_restart_ns; /* monotonic */

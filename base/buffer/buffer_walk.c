@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/crc32c.h"
 
@@ -32,6 +33,7 @@ int buffer_walk_open(struct buffer_walk *walk, const char *path)
     if (err == 0)
         err = buffer_sql_prepare(walk->db, texts, BUFFER_WALK_STATEMENTS, walk->sql);
     if (err < 0) {
+        err = buffer_sql_opening_error(walk->db, err);
         buffer_walk_close(walk);
         return err;
     }
@@ -42,6 +44,7 @@ int buffer_walk_open(struct buffer_walk *walk, const char *path)
 
 void buffer_walk_close(struct buffer_walk *walk)
 {
+    buffer_leaves_close(&walk->leaves);
     buffer_sql_finalize(walk->sql, BUFFER_WALK_STATEMENTS);
     sqlite3_close(walk->db);
     walk->db = NULL;
@@ -80,34 +83,104 @@ static void note_unreadable(struct buffer_walk *walk, int64_t id)
     walk->last_unreadable = id;
 }
 
-int buffer_walk_next(struct buffer_walk *walk, struct buffer_row *ret_row)
+void buffer_walk_use_leaves(struct buffer_walk *walk, const char *path)
 {
-    int64_t before = walk->after;
-    int got = take_if_sound(walk, bind(walk, NEXT, "i", before), before + 1, ret_row);
-    if (got >= 0 || got == -ENOMEM)
-        return got > 0 ? 0 : got == 0 ? -ENOENT : got;
-    for (int64_t id = before + 1; id <= walk->last; id++) {
-        got = take_if_sound(walk, bind(walk, ONE, "i", id), id, ret_row);
-        walk->after = id;
-        if (got > 0)
+    sqlite3_wal_checkpoint_v2(walk->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (buffer_leaves_open(&walk->leaves, path) < 0)
+        return;
+    for (int64_t id = walk->last; (id = buffer_leaves_next(&walk->leaves, id)) > 0;)
+        walk->last = id;
+}
+
+/* Whether a leaf has a head of that id. */
+static bool take_leaf(struct buffer_walk *walk, int64_t id, struct buffer_row *row)
+{
+    int err = 0;
+    for (size_t nth = 0; err != -ENOENT; nth++) {
+        err = buffer_leaves_head(&walk->leaves, id, nth, row, walk->owed, sizeof walk->owed);
+        if (err == 0 && is_sound(row)) {
+            walk->after = id;
+            walk->from_leaves++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One between after and before that the tree does not know any more. */
+static bool take_leaf_before(struct buffer_walk *walk, int64_t before, struct buffer_row *row)
+{
+    int64_t id = walk->after;
+    while ((id = buffer_leaves_next(&walk->leaves, id)) > 0 && id < before)
+        if (take_leaf(walk, id, row))
+            return true;
+    return false;
+}
+
+/* Past an error. */
+static int next_by_id(struct buffer_walk *walk, struct buffer_row *row)
+{
+    for (int64_t id = walk->after + 1; id <= walk->last; id++) {
+        int got = take_if_sound(walk, bind(walk, ONE, "i", id), id, row);
+        if (got > 0 || (got != -ENOMEM && take_leaf(walk, id, row)))
             return 0;
+        if (got == -ENOMEM)
+            return got;
+        walk->after = id;
         if (got < 0)
             note_unreadable(walk, id);
     }
     return -ENOENT;
 }
 
-int buffer_walk_payload(struct buffer_walk *walk, const struct buffer_row *row, struct buf *out)
+int buffer_walk_next(struct buffer_walk *walk, struct buffer_row *ret_row)
 {
-    sqlite3_stmt *s = bind(walk, PAYLOAD, "i", row->id);
-    buf_clear(out);
+    int64_t before = walk->after;
+    struct buffer_row leaf;
+    char owed[sizeof walk->owed];
+    int got = take_if_sound(walk, bind(walk, NEXT, "i", before), before + 1, ret_row);
+    if (got == -ENOMEM)
+        return got;
+    if (got < 0) {
+        walk->after = before;
+        return next_by_id(walk, ret_row);
+    }
+    memcpy(owed, walk->owed, sizeof owed);
+    walk->after = before;
+    if (take_leaf_before(walk, got > 0 ? ret_row->id : INT64_MAX, &leaf)) {
+        *ret_row = leaf;
+        return 0;
+    }
+    memcpy(walk->owed, owed, sizeof owed);
+    walk->after = got > 0 ? ret_row->id : before;
+    return got > 0 ? 0 : -ENOENT;
+}
+
+static int read_payload(struct buffer_walk *walk, int64_t id, struct buf *out)
+{
+    sqlite3_stmt *s = bind(walk, PAYLOAD, "i", id);
     int got = buffer_sql_row(s), err = -EBADMSG;
     if (got > 0)
         err = buf_append(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
     sqlite3_reset(s);
-    if (err == 0 && crc32c(buf_bytes(out)) != row->crc)
-        err = -EBADMSG;
-    return err == -ENOMEM || got == -ENOMEM ? -ENOMEM : err;
+    return got == -ENOMEM ? got : err;
+}
+
+int buffer_walk_payload(struct buffer_walk *walk, const struct buffer_row *row, struct buf *out)
+{
+    buf_clear(out);
+    int err = read_payload(walk, row->id, out);
+    if (err == 0 && crc32c(buf_bytes(out)) == row->crc)
+        return 0;
+    for (size_t nth = 0; err != -ENOMEM && err != -ENOENT; nth++) {
+        buf_clear(out);
+        err = buffer_leaves_payload(&walk->leaves, row->id, nth, out);
+        if (err == 0 && crc32c(buf_bytes(out)) == row->crc) {
+            walk->from_leaves++;
+            return 0;
+        }
+    }
+    return err == -ENOMEM ? err : -EBADMSG;
 }
 
 int buffer_walk_cursor(struct buffer_walk *walk, int64_t backend, int slot, int64_t *ret_row)

@@ -106,6 +106,20 @@ static bool unescape(const char *at, const char *end, char *out, size_t size)
     return true;
 }
 
+bool http_query_next(const char **query, char *name, size_t name_size, char *value, size_t value_size)
+{
+    while (**query) {
+        const char *at = *query, *end = at + strcspn(at, "&"), *equals = at;
+        while (equals < end && *equals != '=')
+            equals++;
+        *query = *end ? end + 1 : end;
+        if (unescape(at, equals, name, name_size) &&
+            unescape(equals < end ? equals + 1 : end, end, value, value_size))
+            return true;
+    }
+    return false;
+}
+
 const char *http_request_param(const struct http_request *request, const char *name, char *storage,
                                size_t size)
 {

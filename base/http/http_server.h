@@ -109,6 +109,10 @@ bool http_request_is_http2(const struct http_request *request);
 const char *http_request_param(const struct http_request *request, const char *name, char *storage,
                                size_t size);
 
+/* http_query_next: the next parameter of a query ("a=1&b=2"), name and value percent-decoded into storage,
+ * and *query behind it; one that does not fit or is wrongly escaped is passed over. False after the last. */
+bool http_query_next(const char **query, char *name, size_t name_size, char *value, size_t value_size);
+
 /* http_request_take_body: the body's memory becomes the caller's (free()), for who keeps it past the answer.
  */
 uint8_t *http_request_take_body(struct http_request *request, size_t *ret_len);

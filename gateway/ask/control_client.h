@@ -18,6 +18,7 @@ struct control_question { /* all borrowed */
     bool (*take)(void *ctx, const char *text, size_t len); /* false: nobody reads any more; NULL: standard
                                                               output */
     void *ctx;
+    bool is_ended; /* out, of job_client: the job ran to its end */
 };
 
 /* control_client_url: begins url with the path. 0, -ENOMEM. */

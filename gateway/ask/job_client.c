@@ -67,5 +67,6 @@ int job_client_watch(struct control_question *question, bool (*show_line)(void *
     if (answer == 200 && watch.status < 0)
         fprintf(stderr, "the gateway ended before this was done\n");
     buf_fini(&watch.line);
+    question->is_ended = answer == 200 && watch.status >= 0;
     return answer == 200 && watch.status >= 0 ? watch.status : 1;
 }

@@ -25,8 +25,8 @@ static const struct action *find_action(const char *name)
     return NULL;
 }
 
-/* The filters go into the query; *ret_filtered: there was one, or --all; *ret_local: the
- * other gateways are not asked, as they are not about an id, which is one gateway's. */
+/* The filters go into the query; *ret_filtered: there was one, or --all; *ret_local: the other gateways are
+ * not asked. */
 static bool parse(int argc, char **argv, struct control_question *question, struct buf *url,
                   bool *ret_filtered, bool *ret_local)
 {
@@ -54,25 +54,26 @@ static bool parse(int argc, char **argv, struct control_question *question, stru
             question->config = optarg;
         else if (option != 'f' && option != 'a' && option != 'j' && option != 'l')
             return false;
-        *ret_local |= option == 'l' || (option == 'f' && strcmp(options[which].name, "id") == 0);
+        *ret_local |= option == 'l';
         *ret_filtered |= option == 'f' || option == 'a';
     }
     return optind == argc;
 }
 
-/* What the other gateways keep, asked through ours with the same filters. */
-static int list_others(const struct control_question *question, const struct buf *url)
+/* The same of the other gateways, asked through ours. */
+static int run_others(const struct control_question *question, const char *action, const struct buf *url)
 {
     const char *filters = memchr(url->ptr, '?', url->len);
-    size_t len = filters ? (size_t)((const char *)url->ptr + url->len - filters) : 0;
+    size_t len = filters ? (size_t)((const char *)url->ptr + url->len - filters) - 1 : 0;
     struct buf others_url;
     struct control_question others = *question;
     others.url = &others_url;
-    others.take = NULL;
     int err = control_client_url(&others_url, "/refused/others");
     if (err == 0)
-        err = buf_append(&others_url, filters ? filters : "", len);
-    int status = err == 0 && control_client_ask(&others) == 200 ? 0 : 1;
+        err = buf_printf(&others_url, "?action=%s&", action);
+    if (err == 0)
+        err = buf_append(&others_url, filters ? filters + 1 : "", len);
+    int status = err == 0 ? job_client_run(&others) : 1;
     buf_fini(&others_url);
     return status;
 }
@@ -90,8 +91,10 @@ int refused_command_main(int argc, char **argv)
     if (is_right) {
         question.method = action->method;
         status = job_client_run(&question);
-        if (status == 0 && strcmp(action->name, "list") == 0 && !is_local)
-            status = list_others(&question, &url);
+        if (!is_local && question.is_ended) {
+            int others = run_others(&question, action->name, &url);
+            status = others ? others : status;
+        }
     } else {
         fprintf(stderr, "usage: tributary-gateway refused %s\n", REFUSED_COMMAND_USAGE);
     }

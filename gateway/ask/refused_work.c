@@ -8,6 +8,7 @@
 
 #include "gateway/ask/job.h"
 #include "gateway/ask/record_print.h"
+#include "gateway/ask/refused_id.h"
 #include "gateway/ask/waited.h"
 #include "gateway/fanout/backend_kind.h"
 #include "gateway/fanout/record_source.h"
@@ -30,6 +31,62 @@ struct refused_work *refused_work_new(const struct gateway_config *config,
     return work;
 }
 
+/* ---- what is asked for */
+
+static bool set_signal(struct refused_work *work, const char *value)
+{
+    for (int s = 0; value && s < TELEMETRY_COUNT; s++)
+        if (strcmp(value, telemetry_name((enum telemetry)s)) == 0)
+            work->only = s;
+    return !value || work->only >= 0;
+}
+
+static bool set_cause(struct refused_work *work, const char *value)
+{
+    for (int c = 0; value && c < BUFFER_CAUSES; c++)
+        if (strcmp(value, buffer_cause_name((enum buffer_cause)c)) == 0)
+            work->filter.cause = c;
+    return !value || work->filter.cause >= 0;
+}
+
+static const char *keep(char storage[REFUSED_WORK_TEXT], const char *value)
+{
+    if (!value)
+        return NULL;
+    snprintf(storage, REFUSED_WORK_TEXT, "%s", value);
+    return storage;
+}
+
+/* A number alone may name one record of each signal. */
+static const char *set_id(struct refused_work *work, const char *value)
+{
+    struct refused_id id;
+    if (!value)
+        return NULL;
+    if (refused_id_parse(value, &id) < 0)
+        return "id: as list shows it, GATEWAY/SIGNAL/NUMBER\n";
+    bool changes = work->action == REFUSED_RETRY || work->action == REFUSED_DROP;
+    if (id.signal < 0 && work->only < 0 && changes)
+        return "id: a number alone is not one record: as list shows it, GATEWAY/SIGNAL/NUMBER\n";
+    bool is_ours = id.gateway[0] ? strcmp(id.gateway, work->config->name) == 0 : !work->is_for_others;
+    bool is_of_it = id.signal < 0 || work->only < 0 || id.signal == work->only;
+    work->is_elsewhere = !is_ours || !is_of_it;
+    work->only = id.signal >= 0 ? id.signal : work->only;
+    work->filter.id = id.number;
+    return NULL;
+}
+
+const char *refused_work_narrow(struct refused_work *work, const struct refused_filter *filter)
+{
+    work->filter.backend = keep(work->backend, filter->backend);
+    work->filter.origin = keep(work->origin, filter->origin);
+    if (!set_signal(work, filter->signal))
+        return "signal: metrics, logs or traces\n";
+    if (!set_cause(work, filter->cause))
+        return "cause: refused, repeated, overtaken or unresolved\n";
+    return set_id(work, filter->id);
+}
+
 /* ---- a change of the buffer, waited for */
 
 static int change(struct refused_work *work, struct buffer_refusal_change *change)
@@ -47,12 +104,14 @@ static int change(struct refused_work *work, struct buffer_refusal_change *chang
 static char *head_json(struct refused_work *work, const struct buffer_refusal *refusal, const char *at,
                        const char *source, const char *words)
 {
-    json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s}", "gateway",
-                             work->config->name, "signal", telemetry_name((enum telemetry)work->signal), "id",
-                             (json_int_t)refusal->id, "at", at, "backend", refusal->backend, "cause",
-                             buffer_cause_name(refusal->cause), "origin", refusal->origin, "source", source,
-                             "records", (json_int_t)refusal->records, "row", (json_int_t)refusal->row_id,
-                             "status", refusal->status, "words", words);
+    char id[QUESTION_MAX_ID];
+    refused_id_print(work->config->name, (enum telemetry)work->signal, refusal->id, id);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s}", "gateway",
+                  work->config->name, "signal", telemetry_name((enum telemetry)work->signal), "id", id, "at",
+                  at, "backend", refusal->backend, "cause", buffer_cause_name(refusal->cause), "origin",
+                  refusal->origin, "source", source, "records", (json_int_t)refusal->records, "row",
+                  (json_int_t)refusal->row_id, "status", refusal->status, "words", words);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return text;
@@ -72,7 +131,8 @@ static void print_json(struct refused_work *work, const struct buffer_refusal *r
 
 static void print_head(struct refused_work *work, const struct buffer_refusal *refusal, struct buf *out)
 {
-    char at[RECORD_PRINT_TIME], source[RECORD_SOURCE_MAX] = "";
+    char at[RECORD_PRINT_TIME], source[RECORD_SOURCE_MAX] = "", id[QUESTION_MAX_ID];
+    refused_id_print(work->config->name, (enum telemetry)work->signal, refusal->id, id);
     record_print_time(refusal->at_ns, at);
     if (refusal->source[0])
         snprintf(source, sizeof source, "%s", refusal->source);
@@ -84,35 +144,44 @@ static void print_head(struct refused_work *work, const struct buffer_refusal *r
         return;
     }
     buf_printf(out,
-               "%s gateway=%s id=%lld at=%s backend=%s cause=%s origin=%s source=\"%s\" records=%llu "
+               "%s gateway=%s id=%s at=%s backend=%s cause=%s origin=%s source=\"%s\" records=%llu "
                "row=%lld status=%d "
                "words=%s\n",
-               telemetry_name((enum telemetry)work->signal), work->config->name, (long long)refusal->id, at,
-               refusal->backend, buffer_cause_name(refusal->cause), refusal->origin, source,
+               telemetry_name((enum telemetry)work->signal), work->config->name, id, at, refusal->backend,
+               buffer_cause_name(refusal->cause), refusal->origin, source,
                (unsigned long long)refusal->records, (long long)refusal->row_id, refusal->status,
                refusal->words);
 }
 
+/* What follows a head, where there are several gateways with the name of this one. */
+static int begin_line(const struct refused_work *work, struct buf *out)
+{
+    bool is_named = work->is_for_others || work->config->peers.count;
+    return buf_printf(out, "  %s%s", is_named ? work->config->name : "", is_named ? ": " : "");
+}
+
 struct showing {
-    bool is_json;
+    const struct refused_work *work;
     struct buf *out;
 };
 
 static int show_record(void *ctx, const struct record *record)
 {
     struct showing *showing = ctx;
-    if (showing->is_json)
+    if (showing->work->is_json)
         return record_print_json(record, showing->out);
-    int err = buf_append_string(showing->out, "  ");
+    int err = begin_line(showing->work, showing->out);
     return err < 0 ? err : record_print_human(record, showing->out);
 }
 
 static void show(struct refused_work *work, const struct buffer_refusal *refusal, struct buf *out)
 {
-    struct showing showing = {work->is_json, out};
+    struct showing showing = {work, out};
     if (buffer_reader_refusal_payload(work->reader, refusal->id, &work->raw) < 0 ||
-        (records_show(refusal->format, buf_bytes(&work->raw), show_record, &showing) < 0 && !work->is_json))
-        buf_append_string(out, "  (cannot be shown)\n");
+        (records_show(refusal->format, buf_bytes(&work->raw), show_record, &showing) < 0 && !work->is_json)) {
+        begin_line(work, out);
+        buf_append_string(out, "(cannot be shown)\n");
+    }
 }
 
 static const struct gateway_backend_config *find_backend(const struct refused_work *work, const char *name)
@@ -165,11 +234,12 @@ static void retry(struct refused_work *work, const struct buffer_refusal *refusa
     work->failed += err < 0;
     work->delivered += result.delivered;
     work->left += result.refused;
+    begin_line(work, out);
     if (err < 0)
-        buf_printf(out, "  not tried to its end: %s%s%s\n", strerror(-err), result.words[0] ? ": " : "",
+        buf_printf(out, "not tried to its end: %s%s%s\n", strerror(-err), result.words[0] ? ": " : "",
                    result.words);
     else
-        buf_printf(out, "  delivered %llu, refused again %llu%s%s\n", (unsigned long long)result.delivered,
+        buf_printf(out, "delivered %llu, refused again %llu%s%s\n", (unsigned long long)result.delivered,
                    (unsigned long long)result.refused, result.refused ? ": " : "",
                    result.refused ? result.words : "");
     buf_fini(&result.left);
@@ -180,8 +250,8 @@ static void drop(struct refused_work *work, const struct buffer_refusal *refusal
     struct buffer_refusal_change gone = {.id = refusal->id};
     int err = change(work, &gone);
     work->failed += err < 0;
-    if (err < 0)
-        buf_printf(out, "  not dropped: %s\n", strerror(-err));
+    if (err < 0 && begin_line(work, out) == 0)
+        buf_printf(out, "not dropped: %s\n", strerror(-err));
 }
 
 static void act(struct refused_work *work, const struct buffer_refusal *refusal,
@@ -210,13 +280,17 @@ static void act(struct refused_work *work, const struct buffer_refusal *refusal,
 static int finish(struct refused_work *work, struct buf *out)
 {
     static const char *const done[] = {"kept", "kept", "tried again", "dropped"};
+    if (work->is_elsewhere)
+        return 0;
     if (work->is_json) {
-        buf_printf(out, "{\"found\":%llu,\"delivered\":%llu,\"refused_again\":%llu,\"failed\":%llu}\n",
-                   (unsigned long long)work->found, (unsigned long long)work->delivered,
-                   (unsigned long long)work->left, (unsigned long long)work->failed);
+        buf_printf(
+            out,
+            "{\"gateway\":\"%s\",\"found\":%llu,\"delivered\":%llu,\"refused_again\":%llu,\"failed\":%llu}\n",
+            work->config->name, (unsigned long long)work->found, (unsigned long long)work->delivered,
+            (unsigned long long)work->left, (unsigned long long)work->failed);
         return work->failed ? 1 : 0;
     }
-    if (work->is_for_others)
+    if (work->is_for_others || work->config->peers.count)
         buf_printf(out, "gateway %s: ", work->config->name);
     buf_printf(out, "%llu %s", (unsigned long long)work->found, done[work->action]);
     if (work->action == REFUSED_RETRY)
@@ -248,7 +322,7 @@ int refused_work_step(void *ctx, const _Atomic bool *cancelled, struct buf *out)
     struct refused_work *work = ctx;
     struct buffer_refusal refusal;
     int err = 0;
-    if (!work->reader && !open_next(work, &err)) {
+    if (work->is_elsewhere || (!work->reader && !open_next(work, &err))) {
         work->failed += err < 0;
         return finish(work, out);
     }

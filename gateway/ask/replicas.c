@@ -1,6 +1,7 @@
 #include "gateway/ask/replicas.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 
 enum { TICK_MS = 50, RECONNECT_MIN_MS = 200, RECONNECT_MAX_MS = 2000, BURY_MS = 5 };
 #define MS INT64_C(1000000)
+#define ALL SIZE_MAX
 #define BURY_NS (2000 * MS)
 
 struct target { /* another gateway */
@@ -25,6 +27,7 @@ struct ask { /* one question; its index is the channel on every link */
     struct replica_answer *answers; /* owned; of the targets there were when it began */
     enum state *states;             /* owned */
     size_t count;
+    size_t only; /* the place of the only one that is asked; ALL */
     int64_t until_ns;
     void (*done)(void *ctx, const struct replica_answer *answers, size_t count);
     void *ctx;
@@ -58,7 +61,9 @@ static void finish_when_done(struct ask *ask)
     for (size_t i = 0; i < ask->count; i++)
         if (ask->states[i] != STATE_DONE)
             return;
-    ask->done(ask->ctx, ask->answers, ask->count);
+    size_t first = ask->only < ask->count ? ask->only : 0;
+    size_t count = ask->only == ALL ? ask->count : ask->only < ask->count ? 1 : 0;
+    ask->done(ask->ctx, ask->answers + first, count);
     close_ask(ask);
 }
 
@@ -118,7 +123,8 @@ static void on_answered(void *ctx, struct link *link, int channel, struct bytes 
         if (r->targets[i].link != link || ask->states[i] != STATE_ASKED)
             continue;
         ask->states[i] = STATE_DONE;
-        if (question_decode_answer(frame, &ask->answers[i].status, &ask->answers[i].text) < 0)
+        if (question_decode_answer(frame, &ask->answers[i].status, &ask->answers[i].text,
+                                   ask->answers[i].token) < 0)
             ask->answers[i].status = 0; /* an older one */
         finish_when_done(ask);
         return;
@@ -178,6 +184,14 @@ static void forget_unlisted(struct replicas *r, const struct peer *list, size_t 
     r->target_count = kept;
 }
 
+static size_t find_target(const struct replicas *r, const char *url)
+{
+    size_t at = 0;
+    while (at < r->target_count && strcmp(r->targets[at].peer.url, url) != 0)
+        at++;
+    return at;
+}
+
 static void look_for_targets(struct replicas *r)
 {
     struct peer *list = r->peers ? calloc(PEERS_MAX, sizeof *list) : NULL;
@@ -185,10 +199,8 @@ static void look_for_targets(struct replicas *r)
     if (list && !has_open_ask(r))
         forget_unlisted(r, list, count);
     for (size_t i = 0; i < count; i++) {
-        size_t known = 0;
-        while (known < r->target_count && strcmp(r->targets[known].peer.url, list[i].url) != 0)
-            known++;
-        if (known == r->target_count && known < PEERS_MAX && !own_address_is(r->config, r->receive, &list[i]))
+        if (find_target(r, list[i].url) == r->target_count && r->target_count < PEERS_MAX &&
+            !own_address_is(r->config, r->receive, &list[i]))
             open_target(r, &list[i]);
     }
     free(list);
@@ -226,16 +238,20 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-int replicas_ask(struct replicas *replicas, const struct question *question,
+/* url: of the only one; NULL: all. */
+static int begin(struct replicas *r, const char *url, const struct question *question,
                  void (*done)(void *ctx, const struct replica_answer *answers, size_t count), void *ctx)
 {
-    struct replicas *r = replicas;
     struct ask *ask = find_free(r);
     if (!ask)
         return -EBUSY;
     look_for_targets(r);
-    *ask = (struct ask){
-        .is_open = true, .question = *question, .count = r->target_count, .done = done, .ctx = ctx};
+    *ask = (struct ask){.is_open = true,
+                        .question = *question,
+                        .count = r->target_count,
+                        .only = url ? find_target(r, url) : ALL,
+                        .done = done,
+                        .ctx = ctx};
     ask->until_ns = clock_mono_ns() + REPLICAS_ANSWER_MS * MS;
     ask->answers = calloc(ask->count + 1, sizeof *ask->answers);
     ask->states = calloc(ask->count + 1, sizeof *ask->states);
@@ -247,11 +263,51 @@ int replicas_ask(struct replicas *replicas, const struct question *question,
     for (size_t i = 0; i < ask->count; i++) {
         memcpy(ask->answers[i].url, r->targets[i].peer.url, sizeof ask->answers[i].url);
         buf_init(&ask->answers[i].text, QUESTION_MAX_ANSWER);
+        ask->states[i] = ask->only == ALL || ask->only == i ? STATE_WAITING : STATE_DONE;
     }
     uv_timer_start(&r->timer, on_tick, TICK_MS, TICK_MS);
     advance(r);
     finish_when_done(ask);
     return 0;
+}
+
+int replicas_ask(struct replicas *replicas, const struct question *question,
+                 void (*done)(void *ctx, const struct replica_answer *answers, size_t count), void *ctx)
+{
+    return begin(replicas, NULL, question, done, ctx);
+}
+
+int replicas_ask_one(struct replicas *replicas, const char *url, const struct question *question,
+                     void (*done)(void *ctx, const struct replica_answer *answers, size_t count), void *ctx)
+{
+    return begin(replicas, url, question, done, ctx);
+}
+
+size_t replicas_list(struct replicas *replicas, char (*ret_urls)[PEERS_MAX_URL], size_t most)
+{
+    size_t count = 0;
+    look_for_targets(replicas);
+    for (; count < replicas->target_count && count < most; count++)
+        memcpy(ret_urls[count], replicas->targets[count].peer.url, PEERS_MAX_URL);
+    return count;
+}
+
+/* "://ADDRESS:" is in the URL. */
+bool replicas_is_one(struct replicas *replicas, const char *from)
+{
+    struct replicas *r = replicas;
+    struct peer *list = r->peers ? calloc(PEERS_MAX, sizeof *list) : NULL;
+    size_t count = list ? peers_get(r->peers, r->config->name, list, PEERS_MAX) : 0;
+    const char *colon = strrchr(from, ':');
+    char part[80];
+    bool is_one = false;
+    snprintf(part, sizeof part, "://%.*s:", colon ? (int)(colon - from) : 0, from);
+    for (size_t i = 0; colon && i < count && !is_one; i++)
+        is_one = strstr(list[i].url, part) != NULL;
+    free(list);
+    if (r->peers && !is_one)
+        peers_refresh(r->peers); /* it may have begun a moment ago */
+    return is_one;
 }
 
 /* The list is read when a question comes. */

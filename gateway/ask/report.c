@@ -15,6 +15,16 @@ int64_t report_imbalance(const struct buffer_ledger *ledger)
     return left;
 }
 
+/* Until the oldest batch owed is as old as the quota allows; -1: there is no such quota, or it is not behind.
+ */
+static double age_runway_s(const struct report *report, const struct fanout_view *view)
+{
+    double quota_s = (double)report->buffers[view->signal].quota_age_ms / 1000;
+    double lag_s = (double)(report->now_ns - view->ledger.oldest_committed_ns) / 1e9;
+    bool is_behind = view->away && view->ledger.oldest_committed_ns && quota_s > 0;
+    return !is_behind ? -1 : lag_s < quota_s ? quota_s - lag_s : 0;
+}
+
 double report_runway_s(const struct report *report, enum telemetry signal)
 {
     double shortest = -1;
@@ -23,6 +33,9 @@ double report_runway_s(const struct report *report, enum telemetry signal)
         if (report->backends[i].signal != signal)
             continue;
         double runway = rate_runway_s(&report->rates[i], most - report->backends[i].ledger.lag_bytes);
+        if (runway >= 0 && (shortest < 0 || runway < shortest))
+            shortest = runway;
+        runway = age_runway_s(report, &report->backends[i]);
         if (runway >= 0 && (shortest < 0 || runway < shortest))
             shortest = runway;
     }
@@ -100,6 +113,20 @@ static const char *span(double seconds, char storage[32])
     return storage;
 }
 
+/* What a buffer acknowledged and lost: damage in a WAL shows so. */
+static int print_missing(const struct receive_agent *agent, struct buf *out)
+{
+    int err = 0;
+    for (int s = 0; err == 0 && s < TELEMETRY_COUNT; s++) {
+        const struct origin_missing *m = &agent->missing[s];
+        if (m->batches)
+            err = buf_printf(out, "; acknowledged %s batches missing: %llu (seq %llu-%llu)",
+                             telemetry_name((enum telemetry)s), (unsigned long long)m->batches,
+                             (unsigned long long)m->first, (unsigned long long)m->last);
+    }
+    return err < 0 ? err : buf_append_string(out, "\n");
+}
+
 static int print_agents(const struct report *report, struct buf *out)
 {
     char seen[32];
@@ -107,11 +134,13 @@ static int print_agents(const struct report *report, struct buf *out)
     for (size_t i = 0; err == 0 && i < report->agent_count; i++) {
         const struct receive_agent *agent = &report->agents[i];
         err = buf_printf(
-            out, "  %s: seen %s ago, clock %+.3f s, batches: metrics %llu, logs %llu, traces %llu\n",
+            out, "  %s: seen %s ago, clock %+.3f s, batches: metrics %llu, logs %llu, traces %llu",
             agent->origin, span((double)(report->now_ns - agent->last_seen_ns) / 1e9, seen),
             (double)agent->clock_skew_ns / 1e9, (unsigned long long)agent->batches[TELEMETRY_METRICS],
             (unsigned long long)agent->batches[TELEMETRY_LOGS],
             (unsigned long long)agent->batches[TELEMETRY_TRACES]);
+        if (err == 0)
+            err = print_missing(agent, out);
     }
     return err;
 }
@@ -203,18 +232,32 @@ int report_ledger_json(const struct report *report, struct buf *out)
     return dump(json_pack("{s:s, s:o}", "gateway", report->name, "ledgers", list), out);
 }
 
+static json_t *missing_json(const struct receive_agent *agent)
+{
+    json_t *list = json_array();
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        const struct origin_missing *m = &agent->missing[s];
+        if (m->batches)
+            json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "signal",
+                                                  telemetry_name((enum telemetry)s), "batches",
+                                                  (json_int_t)m->batches, "first_seq", (json_int_t)m->first,
+                                                  "last_seq", (json_int_t)m->last));
+    }
+    return list;
+}
+
 static json_t *agents_json(const struct report *report)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < report->agent_count; i++) {
         const struct receive_agent *a = &report->agents[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:f, s:f, s:{s:I, s:I, s:I}}", "origin", a->origin,
-                                        "last_seen_seconds", (double)(report->now_ns - a->last_seen_ns) / 1e9,
-                                        "clock_skew_seconds", (double)a->clock_skew_ns / 1e9, "batches",
-                                        "metrics", (json_int_t)a->batches[TELEMETRY_METRICS], "logs",
-                                        (json_int_t)a->batches[TELEMETRY_LOGS], "traces",
-                                        (json_int_t)a->batches[TELEMETRY_TRACES]));
+        json_array_append_new(
+            list, json_pack("{s:s, s:f, s:f, s:{s:I, s:I, s:I}, s:o}", "origin", a->origin,
+                            "last_seen_seconds", (double)(report->now_ns - a->last_seen_ns) / 1e9,
+                            "clock_skew_seconds", (double)a->clock_skew_ns / 1e9, "batches", "metrics",
+                            (json_int_t)a->batches[TELEMETRY_METRICS], "logs",
+                            (json_int_t)a->batches[TELEMETRY_LOGS], "traces",
+                            (json_int_t)a->batches[TELEMETRY_TRACES], "missing", missing_json(a)));
     }
     return list;
 }

@@ -203,12 +203,17 @@ static int tell(void *ctx, const struct question *question, struct buf *text)
         closes = true;
         break;
     case QUESTION_REFUSED:
-        return 503; /* refused.c tells */
+        return 503; /* refused_errands.c tells */
     case QUESTION_LEDGER:
         err = question->is_json ? report_ledger_json(&report, text) : report_ledger(&report, text);
         break;
     }
     return err < 0 ? 503 : closes ? 200 : 409;
+}
+
+static int tell_gateway(void *ctx, const struct receive_question *asked)
+{
+    return tell(ctx, asked->question, asked->text);
 }
 
 /* ---- of all gateways */
@@ -342,8 +347,8 @@ int status_new(struct control *control, const char *name, struct web_parts *part
     status->name = name;
     status->parts = parts;
     status->replicas = replicas;
-    receive_on_question(parts->receive, QUESTION_STATUS, tell, status);
-    receive_on_question(parts->receive, QUESTION_LEDGER, tell, status);
+    receive_on_question(parts->receive, QUESTION_STATUS, tell_gateway, status);
+    receive_on_question(parts->receive, QUESTION_LEDGER, tell_gateway, status);
     uv_timer_init(&parts->loop->uv, &status->timer);
     status->timer.data = status;
     uv_timer_start(&status->timer, on_timer, RATE_PERIOD_MS, RATE_PERIOD_MS);

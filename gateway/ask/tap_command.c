@@ -114,7 +114,12 @@ int tap_command_main(int argc, char **argv)
     int status = 2;
     if (control_client_url(&c.url, "/tap") == 0) {
         parse(&c, argc, argv);
-        struct control_question question = {c.socket, c.config, "GET", &c.url, take_lines, &c};
+        struct control_question question = {.socket = c.socket,
+                                            .config = c.config,
+                                            .method = "GET",
+                                            .url = &c.url,
+                                            .take = take_lines,
+                                            .ctx = &c};
         if (c.is_wrong)
             fprintf(stderr, "usage: tributary-gateway tap %s\n", TAP_COMMAND_USAGE);
         else

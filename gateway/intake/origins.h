@@ -17,7 +17,10 @@ struct origin {
     bool has_fence[TELEMETRY_COUNT];
     int64_t last_seen_ns, clock_skew_ns; /* wall clock; skew: sent minus received */
     uint64_t batches[TELEMETRY_COUNT];
-    struct stats_cell *skew; /* borrowed; NULL until a batch came */
+    struct origin_missing {
+        uint64_t batches, first, last; /* how many in all; the numbers of those told last */
+    } missing[TELEMETRY_COUNT];        /* acknowledged by a buffer that lost them */
+    struct stats_cell *skew;           /* borrowed; NULL until a batch came */
 };
 
 struct origins {

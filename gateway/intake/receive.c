@@ -107,16 +107,18 @@ static void serve_question(struct receive *receive, struct desk *desk)
     struct buf text, frame;
     buf_init(&text, QUESTION_MAX_ANSWER);
     buf_init(&frame, RECEIVE_MAX_FRAME_BYTES);
+    char token[QUESTION_MAX_TOKEN] = "";
+    struct receive_question asked = {&desk->question, desk->peer, &text, token};
     int status = 503;
     enum question_verb verb = desk->question.verb;
     if (receive->tellers[verb].tell)
-        status = receive->tellers[verb].tell(receive->tellers[verb].ctx, &desk->question, &text);
-    receive_answer(desk, question_encode_answer(status, buf_bytes(&text), &frame), &frame);
+        status = receive->tellers[verb].tell(receive->tellers[verb].ctx, &asked);
+    receive_answer(desk, question_encode_answer(status, buf_bytes(&text), token, &frame), &frame);
     buf_fini(&text);
 }
 
 void receive_on_question(struct receive *receive, enum question_verb verb,
-                         int (*tell)(void *ctx, const struct question *question, struct buf *text), void *ctx)
+                         int (*tell)(void *ctx, const struct receive_question *asked), void *ctx)
 {
     receive->tellers[verb].tell = tell;
     receive->tellers[verb].ctx = ctx;
@@ -218,6 +220,7 @@ static void list_agent(void *ctx, const struct origin *origin)
         agent->last_seen_ns = origin->last_seen_ns;
         agent->clock_skew_ns = origin->clock_skew_ns;
         memcpy(agent->batches, origin->batches, sizeof agent->batches);
+        memcpy(agent->missing, origin->missing, sizeof agent->missing);
     }
     listing->count++;
 }

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/stats.h"
 #include "gateway/config.h"
+#include "gateway/intake/origins.h"
 #include "proto/assignment.h"
 #include "proto/question.h"
 
@@ -21,6 +22,7 @@ struct receive_agent { /* for the operator */
     char origin[BATCH_MAX_ORIGIN + 1];
     int64_t last_seen_ns, clock_skew_ns; /* wall clock; the agent's send time minus ours at receipt */
     uint64_t batches[TELEMETRY_COUNT];
+    struct origin_missing missing[TELEMETRY_COUNT];
 };
 
 /* Who answers assignment requests: fills *ret (freed by receive with assignment_fini). Version 0: nothing is
@@ -44,11 +46,17 @@ bool receive_is_open(const struct receive *receive);
 /* receive_agents: fills at most most, returns how many there are. Loop thread. */
 size_t receive_agents(const struct receive *receive, struct receive_agent *agents, size_t most);
 
-/* receive_on_question: tell(ctx, question, text) answers another gateway's questions of the verb: the status,
- * with the answer in text. NULL: 503. */
+struct receive_question { /* borrowed during the call */
+    const struct question *question;
+    const char *from; /* whose it is: "1.2.3.4:5678" */
+    struct buf *text; /* out: the answer */
+    char *token;      /* out, QUESTION_MAX_TOKEN; "" */
+};
+
+/* receive_on_question: tell(ctx, asked) answers another gateway's questions of the verb: the status, with the
+ * answer in asked->text. NULL: 503. */
 void receive_on_question(struct receive *receive, enum question_verb verb,
-                         int (*tell)(void *ctx, const struct question *question, struct buf *text),
-                         void *ctx);
+                         int (*tell)(void *ctx, const struct receive_question *asked), void *ctx);
 
 /* receive_find_senders_with: the attributes of senders that agents do not know (enrich.h); pods outlives the
  * receive's last callback. Without it none are added. */

@@ -97,16 +97,26 @@ static void count_committed(struct receive *receive, const struct desk *desk)
                   clock_mono_ns() - desk->received_ns);
 }
 
+/* Said once after a resume. */
 static void report_missing(struct receive *receive, const struct desk *desk, uint64_t missing)
 {
-    stats_add(stats_cell(receive->stats, GATEWAY_MISSING_SEQS, telemetry_name(desk->batch->signal)),
-              (int64_t)missing);
-    if (missing) /* said once after a resume */
-        log_error("receive: the buffer misses batches that it acknowledged",
-                  "origin=%s signal=%s boot=%016llx seq=%llu-%llu missing=%llu", desk->batch->origin,
-                  telemetry_name(desk->batch->signal), (unsigned long long)desk->batch->boot.id,
-                  (unsigned long long)(desk->batch->acknowledged_seq - missing + 1),
-                  (unsigned long long)desk->batch->acknowledged_seq, (unsigned long long)missing);
+    const struct batch *batch = desk->batch;
+    const char *signal = telemetry_name(batch->signal);
+    char home[BATCH_MAX_ORIGIN + 1];
+    batch_home(batch->origin, home);
+    struct origin *origin = origins_find(&receive->origins, home);
+    stats_add(stats_cell(receive->stats, GATEWAY_MISSING_SEQS, signal), (int64_t)missing);
+    if (!missing)
+        return;
+    uint64_t first = batch->acknowledged_seq - missing + 1, last = batch->acknowledged_seq;
+    if (origin) {
+        uint64_t before = origin->missing[batch->signal].batches;
+        origin->missing[batch->signal] = (struct origin_missing){before + missing, first, last};
+    }
+    log_error("receive: the buffer misses batches that it acknowledged",
+              "origin=%s signal=%s boot=%016llx seq=%llu-%llu missing=%llu", batch->origin, signal,
+              (unsigned long long)batch->boot.id, (unsigned long long)first, (unsigned long long)last,
+              (unsigned long long)missing);
 }
 
 /* It was under way when its sender left, whose kernel went on trying after a cut. Committed, it would go out

@@ -20,7 +20,7 @@ struct receive {
     struct stats *stats;                     /* borrowed */
     struct receive_assignments assignments;
     struct {
-        int (*tell)(void *ctx, const struct question *question, struct buf *text);
+        int (*tell)(void *ctx, const struct receive_question *asked);
         void *ctx;
     } tellers[QUESTION_VERBS];
     struct door *door; /* owned; NULL once closed */

@@ -94,13 +94,13 @@ void collector_set_run(struct collector_set *set, struct metric_sink *sink)
     uint64_t epoch = set->announcements ? announcements_epoch(set->announcements) : 0;
     int64_t until_ns = clock_mono_ns() + answer_ns;
     for (size_t i = 0; i < set->count; i++)
-        if (set->items[i].thread)
+        if (set->items[i].thread && !set->items[i].left_out)
             collector_thread_begin(set->items[i].thread);
     for (size_t i = 0; i < set->count; i++)
-        if (!set->items[i].thread)
+        if (!set->items[i].thread && !set->items[i].left_out)
             run_here(set, i, epoch, sink);
     for (size_t i = 0; i < set->count; i++)
-        if (set->items[i].thread)
+        if (set->items[i].thread && !set->items[i].left_out)
             end_thread(set, i, until_ns, sink);
 }
 

@@ -17,6 +17,7 @@ struct collector_set {
         struct log_limit limit;
         int nothing_err;        /* what the last update returned, which found nothing, */
         uint64_t nothing_since; /* in this epoch of announcements; 0: it found something */
+        bool left_out;          /* of the runs until this is changed */
     } items[COLLECTOR_SET_MAX];
     size_t count;
     struct announcements *announcements; /* owned; NULL until a collector needs them */
@@ -26,9 +27,9 @@ struct collector_set {
 int collector_set_add(struct collector_set *set, const struct collector *collector,
                       const struct agent_config *config);
 
-/* collector_set_run: one update of each, in the order in which they were added, followed by
- * node_scrape_collector_duration_seconds and _success of the collector. One that found nothing last time is
- * not asked again before something could have come; those that ask other programs have two seconds for it,
+/* collector_set_run: one update of each that is not left out, in the order in which they were added, followed
+ * by node_scrape_collector_duration_seconds and _success of the collector. One that found nothing last time
+ * is not asked again before something could have come; those that ask other programs have two seconds for it,
  * all at the same time. What fails is logged, at a limited rate. */
 void collector_set_run(struct collector_set *set, struct metric_sink *sink);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "node-agent/host/collector_choice.h"
 #include "node-agent/host/collector_flags.h"
 #include "node-agent/host/collector_set.h"
 #include "node-agent/scrape/exposition_write.h"
@@ -52,6 +53,11 @@ int node_metrics_write(struct node_metrics *metrics, void (*extra)(struct metric
     if (extra)
         extra(exposition_writer_sink(metrics->writer), ctx);
     return exposition_writer_finish(metrics->writer, out);
+}
+
+int node_metrics_choose(struct node_metrics *metrics, const char *query, char *words, size_t words_size)
+{
+    return collector_choice_take(&metrics->set, query, words, words_size);
 }
 
 int node_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors)

@@ -19,6 +19,11 @@ void node_metrics_free(struct node_metrics *metrics); /* NULL is fine */
 int node_metrics_write(struct node_metrics *metrics, void (*extra)(struct metric_sink *sink, void *ctx),
                        void *ctx, struct buf *out);
 
+/* node_metrics_choose: the next pages are of the collectors that the URL's query asks for
+ * (collector_choice.h);
+ * "" for all. 0, or -EINVAL with what node_exporter says. */
+int node_metrics_choose(struct node_metrics *metrics, const char *query, char *words, size_t words_size);
+
 /* node_metrics_print: one page of a node_metrics of its own. */
 int node_metrics_print(const struct agent_config *config, struct buf *out, struct buf *errors);
 

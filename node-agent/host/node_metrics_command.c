@@ -13,7 +13,15 @@
 #include "node-agent/host/collector_flags.h"
 #include "node-agent/host/node_metrics.h"
 
-enum { PAGE_BYTES = 64 * 1024 * 1024, ERRORS_BYTES = 64 * 1024, FAILED = 1, WRONG_USAGE = 2, ROUTES = 4 };
+enum {
+    PAGE_BYTES = 64 * 1024 * 1024,
+    ERRORS_BYTES = 64 * 1024,
+    FAILED = 1,
+    WRONG_USAGE = 2,
+    ROUTES = 4,
+    LISTENS_MAX = 16,
+    WORDS_BYTES = 512
+};
 
 static const char default_address[] = ":9100";
 
@@ -21,7 +29,10 @@ struct command {
     struct agent_config config; /* its flags' array is owned */
     char **joined;              /* owned; flags whose value was an argument of its own */
     size_t joined_count;
-    const char *listen, *path, *ignored; /* listen: NULL prints once */
+    const char *listens[LISTENS_MAX]; /* addresses; none: prints once */
+    size_t listen_count;
+    const char *path;
+    const char *max_requests, *log_level, *log_format, *threads; /* checked, and of no effect here */
     const char *web_config;
     bool plain;                   /* without promhttp_* */
     bool by_systemd;              /* listens on the socket that systemd passes */
@@ -29,10 +40,12 @@ struct command {
     struct buf page;
     uint64_t served, failed;
     struct loop loop;
-    struct http_server *server; /* owned while the loop runs */
+    struct http_server *servers[LISTENS_MAX]; /* owned while the loop runs; one for each of listens */
 };
 
 /* ---- the command line ---- */
+
+static const char listen_flag[] = "web.listen-address"; /* as often as there are addresses */
 
 static const struct {
     const char *name;
@@ -42,29 +55,38 @@ static const struct {
     {"path.sysfs", offsetof(struct command, config.host_metrics.path_sysfs)},
     {"path.rootfs", offsetof(struct command, config.host_metrics.path_rootfs)},
     {"path.udev.data", offsetof(struct command, config.host_metrics.path_udev_data)},
-    {"web.listen-address", offsetof(struct command, listen)},
     {"web.telemetry-path", offsetof(struct command, path)},
-    {"web.max-requests", offsetof(struct command, ignored)},
+    {"web.max-requests", offsetof(struct command, max_requests)},
     {"web.config.file", offsetof(struct command, web_config)},
-    {"log.level", offsetof(struct command, ignored)},
-    {"log.format", offsetof(struct command, ignored)},
-    {"runtime.gomaxprocs", offsetof(struct command, ignored)},
+    {"log.level", offsetof(struct command, log_level)},
+    {"log.format", offsetof(struct command, log_format)},
+    {"runtime.gomaxprocs", offsetof(struct command, threads)},
 };
 
-/* A flag of the table. 1 when *at was one, with its value; 0 when not; -EINVAL without a value. */
-static int take_own(struct command *command, int argc, char **argv, int *at)
+/* The flag called name. 1 when *at was it, with its value; 0 when not; -EINVAL without a value. */
+static int take_flag(const char *name, int argc, char **argv, int *at, const char **ret_value)
 {
     const char *text = argv[*at] + (strncmp(argv[*at], "--", 2) == 0 ? 2 : 0);
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        size_t len = strlen(flags[i].name);
-        if (strncmp(text, flags[i].name, len) != 0 || (text[len] && text[len] != '='))
-            continue;
-        if (!text[len] && *at + 1 >= argc)
-            return -EINVAL;
-        *(const char **)((char *)command + flags[i].offset) = text[len] ? text + len + 1 : argv[++*at];
-        return 1;
-    }
-    return 0;
+    size_t len = strlen(name);
+    if (strncmp(text, name, len) != 0 || (text[len] && text[len] != '='))
+        return 0;
+    if (!text[len] && *at + 1 >= argc)
+        return -EINVAL;
+    *ret_value = text[len] ? text + len + 1 : argv[++*at];
+    return 1;
+}
+
+static int take_own(struct command *command, int argc, char **argv, int *at)
+{
+    const char *address;
+    int taken = take_flag(listen_flag, argc, argv, at, &address);
+    if (taken > 0 && command->listen_count == LISTENS_MAX)
+        return -EINVAL;
+    if (taken > 0)
+        command->listens[command->listen_count++] = address;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && taken == 0; i++)
+        taken = take_flag(flags[i].name, argc, argv, at, (const char **)((char *)command + flags[i].offset));
+    return taken;
 }
 
 static int take_collector(struct command *command, int argc, char **argv, int *at)
@@ -113,9 +135,43 @@ static int take_arguments(struct command *command, int argc, char **argv)
     return 0;
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+static bool is_number(const char *word)
+{
+    char *end;
+    strtod(word, &end);
+    return *word && !*end;
+}
+
+/* The values of flags that change nothing here: what node_exporter refuses is refused. */
+static int check_values(const struct command *command)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    static const char *const formats[] = {"logfmt", "json", NULL};
+    if (!is_one_of(command->log_level, levels))
+        fprintf(stderr, "node-metrics: log.level: unrecognized log level %s\n", command->log_level);
+    else if (!is_one_of(command->log_format, formats))
+        fprintf(stderr, "node-metrics: log.format: unrecognized log format %s\n", command->log_format);
+    else if (!is_number(command->max_requests) || !is_number(command->threads))
+        fprintf(stderr, "node-metrics: web.max-requests, runtime.gomaxprocs: not a number\n");
+    else
+        return 0;
+    return -EINVAL;
+}
+
 static int command_init(struct command *command, int argc, char **argv)
 {
-    *command = (struct command){.path = "/metrics"};
+    *command = (struct command){.path = "/metrics",
+                                .max_requests = "40",
+                                .log_level = "info",
+                                .log_format = "logfmt",
+                                .threads = "1"};
     command->config.host_metrics.path_procfs = "/proc";
     command->config.host_metrics.path_sysfs = "/sys";
     command->config.host_metrics.path_rootfs = "/";
@@ -126,7 +182,8 @@ static int command_init(struct command *command, int argc, char **argv)
     buf_init(&command->page, PAGE_BYTES);
     if (!command->joined || !command->config.host_metrics.flags.items)
         return -ENOMEM;
-    return take_arguments(command, argc, argv);
+    int err = take_arguments(command, argc, argv);
+    return err < 0 ? err : check_values(command);
 }
 
 static void command_fini(struct command *command)
@@ -165,7 +222,12 @@ static void add_handler_metrics(struct metric_sink *sink, void *ctx)
 static void serve_metrics(struct http_request *request, void *ctx)
 {
     struct command *command = ctx;
+    char words[WORDS_BYTES];
     buf_clear(&command->page);
+    if (node_metrics_choose(command->metrics, http_request_query(request), words, sizeof words) < 0) {
+        http_answer_text(request, 400, words);
+        return;
+    }
     int err = node_metrics_write(command->metrics, command->plain ? NULL : add_handler_metrics, command,
                                  &command->page);
     if (err < 0) {
@@ -174,20 +236,44 @@ static void serve_metrics(struct http_request *request, void *ctx)
         return;
     }
     command->served++;
-    http_answer(request, 200, NULL, "text/plain; version=0.0.4; charset=utf-8", buf_bytes(&command->page));
+    http_answer(request, 200, NULL, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+                buf_bytes(&command->page));
 }
 
 static void serve_root(struct http_request *request, void *ctx)
 {
-    (void)ctx;
-    http_answer_text(request, 200, "the host's metrics; see the telemetry path\n");
+    const struct command *command = ctx;
+    char page[WORDS_BYTES];
+    int len =
+        snprintf(page, sizeof page,
+                 "<html lang=\"en\"><head><title>Node Exporter</title></head><body><h1>Node Exporter</h1>"
+                 "<p>as served by tributary-agent</p><p><a href=\"%.200s\">Metrics</a></p></body></html>\n",
+                 command->path);
+    http_answer(request, 200, NULL, "text/html; charset=UTF-8",
+                (struct bytes){(const uint8_t *)page, (size_t)len});
 }
 
 static void on_stop(void *ctx)
 {
     struct command *command = ctx;
-    http_server_close(command->server);
+    for (size_t i = 0; i < command->listen_count; i++)
+        http_server_close(command->servers[i]);
     loop_end(&command->loop);
+}
+
+static int listen_everywhere(struct command *command, const struct http_route *routes)
+{
+    for (size_t i = 0; i < command->listen_count; i++) {
+        int err = http_server_new(&command->loop.uv, command->listens[i], routes, command, NULL,
+                                  &command->servers[i]);
+        if (err < 0) {
+            log_error("cannot listen", "address=%s error=\"%s\"", command->listens[i], strerror(-err));
+            return err;
+        }
+        log_info("serving the host's metrics", "address=%s port=%d path=%s", command->listens[i],
+                 http_server_port(command->servers[i]), command->path);
+    }
+    return 0;
 }
 
 static int serve(struct command *command)
@@ -202,11 +288,9 @@ static int serve(struct command *command)
     int err = loop_init(&command->loop, (struct loop_callbacks){.on_stop = on_stop, .ctx = command});
     if (err < 0)
         return err;
-    err = http_server_new(&command->loop.uv, command->listen, routes, command, NULL, &command->server);
+    err = listen_everywhere(command, routes);
     if (err < 0)
-        loop_end(&command->loop);
-    else
-        log_info("serving the host's metrics", "address=%s path=%s", command->listen, command->path);
+        on_stop(command);
     loop_run(&command->loop);
     loop_fini(&command->loop);
     return err;
@@ -219,7 +303,8 @@ static int take_systemd_socket(struct command *command)
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
     if (!pid || strtol(pid, NULL, 10) != getpid() || !count || strtol(count, NULL, 10) < 1)
         return -ENOTSOCK;
-    command->listen = default_address;
+    command->listens[0] = default_address;
+    command->listen_count = 1;
     snprintf(socket, sizeof socket, "l3=%s", default_address);
     setenv("TRIBUTARY_SOCKETS", socket, 1);
     passed_sockets_adopt();
@@ -236,8 +321,8 @@ static int print_usage(void)
     for (size_t i = 0; i < sizeof flags / sizeof *flags && err == 0; i++)
         err = buf_printf(&usage, "  --%s=VALUE\n", flags[i].name);
     if (err == 0)
-        err =
-            buf_append_string(&usage, "  --[no-]web.disable-exporter-metrics\n  --[no-]web.systemd-socket\n");
+        err = buf_append_string(&usage, "  --web.listen-address=VALUE\n  "
+                                        "--[no-]web.disable-exporter-metrics\n  --[no-]web.systemd-socket\n");
     if (err == 0)
         err = collector_flags_print(&usage);
     if (err == 0)
@@ -281,7 +366,7 @@ int node_metrics_command(int argc, char **argv)
     if (err == 0 && command.by_systemd)
         err = take_systemd_socket(&command);
     if (err == 0)
-        err = command.listen ? serve(&command) : print(&command);
+        err = command.listen_count ? serve(&command) : print(&command);
     if (err < 0 && status == 0) {
         fprintf(stderr, "node-metrics: %s\n", strerror(-err));
         status = FAILED;

@@ -26,11 +26,25 @@ settings = dict(line.split("=", 1) for line in subprocess.run(
 BIN, CLUSTER = settings["bin"], settings["cluster"]
 
 
+class KubectlError(OSError):
+    """The API server said no, or nothing: waiting for a condition goes on after it."""
+
+
 def kubectl(*argv, stdin=None, timeout=120):
-    result = subprocess.run([f"{BIN}/kubectl", "--kubeconfig", f"{CLUSTER}/certs/admin.conf", *argv], input=stdin,
-                            capture_output=True, text=True, timeout=timeout, check=False)
-    assert result.returncode == 0, f"kubectl {' '.join(argv)}: {result.stderr}{result.stdout}"
+    what = f"kubectl {' '.join(argv)}"
+    try:
+        result = subprocess.run([f"{BIN}/kubectl", "--kubeconfig", f"{CLUSTER}/certs/admin.conf", *argv], input=stdin,
+                                capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise KubectlError(f"{what}: nothing within {timeout} s") from e
+    if result.returncode != 0:
+        raise KubectlError(f"{what}: {result.stderr}{result.stdout}")
     return result.stdout
+
+
+def kubectl_apply(*argv, stdin=None):
+    """Applying is repeated until it is taken: an API server that has just begun refuses now and then."""
+    wait_for(lambda: [kubectl("apply", *argv, stdin=stdin)], 60, f"apply {' '.join(argv)} is taken", pause=1)
 
 
 def get(what, *more):
@@ -105,18 +119,18 @@ def point_services_at_backends():
                         "metadata": {"name": name, "namespace": "observability", "labels": {"kubernetes.io/service-name": name}},
                         "endpoints": [{"addresses": [NODE_IP], "conditions": {"ready": True}}],
                         "ports": [{"name": n, "port": p, "protocol": "TCP"} for n, p in ports.items()]})
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply(*objects)
 
 
 # ---- what is deployed
 
 def deploy():
     """Both bases as they are, the agents with the overlay that also gives them Alloy's name. Returns the pods' names."""
-    kubectl("apply", "-k", f"{ROOT}/deploy/namespace")
+    kubectl_apply("-k", f"{ROOT}/deploy/namespace")
     point_services_at_backends()
     began = time.monotonic()
-    kubectl("apply", "-k", f"{ROOT}/deploy/gateway")
-    kubectl("apply", "-k", f"{ROOT}/deploy/daemonset/overlays/replace-alloy")
+    kubectl_apply("-k", f"{ROOT}/deploy/gateway")
+    kubectl_apply("-k", f"{ROOT}/deploy/daemonset/overlays/replace-alloy")
     pods = wait_gateways(2) + wait_agents()
     print(f"ready after {time.monotonic() - began:.1f} s: {pods}")
     return pods
@@ -140,7 +154,7 @@ def wait_agents(timeout=60):
 
 def roll_out(what):
     began = time.monotonic()
-    kubectl("-n", SPACE, "rollout", "restart", what)
+    wait_for(lambda: kubectl("-n", SPACE, "rollout", "restart", what), 60, f"restart of {what} is taken", pause=1)
     kubectl("-n", SPACE, "rollout", "status", what, "--timeout=300s", timeout=320)
     print(f"rollout restart of {what}: {time.monotonic() - began:.0f} s")
 
@@ -149,8 +163,8 @@ def roll_out(what):
 
 def make_namespace(name):
     """With the account that every pod in it gets."""
-    kubectl("create", "namespace", name)
-    wait_for(lambda: get("serviceaccounts", "-n", name)["items"], 30, f"the account of {name}")
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    wait_for(lambda: get("serviceaccounts", "-n", name)["items"], 60, f"the account of {name}")
 
 
 def pod(name, image, argv, namespace="shop", restart="Never", **spec):
@@ -165,7 +179,7 @@ def pod(name, image, argv, namespace="shop", restart="Never", **spec):
 
 
 def apply(*objects):
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+    kubectl_apply("-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
 # ---- processes and their memory
@@ -245,3 +259,12 @@ def restarts():
 
 def evicted():
     return [p["metadata"]["name"] for p in get("pods", "-A")["items"] if p.get("status", {}).get("reason") == "Evicted"]
+
+
+def tell_state():
+    """What the cluster says of its pods, and its warnings: what a failure is read by."""
+    for argv in (["get", "pods", "-A", "-o", "wide"], ["get", "events", "-A", "--field-selector", "type=Warning"]):
+        try:
+            print("\n".join(kubectl(*argv, timeout=20).splitlines()[-20:]))
+        except OSError as e:
+            print(f"the cluster does not tell: {e}")

@@ -42,6 +42,16 @@ cluster_is_built() {
     done
 }
 
+# cluster_lock: this process and its children have the cluster of this machine to themselves, after waiting for another's end.
+# The node holds on to it, so it is free again when nothing is left running: kubelets remove each other's pods.
+cluster_lock() {
+    [ -z "${CLUSTER_LOCKED:-}" ] || return 0
+    exec 9>"$cluster.lock"
+    flock -n 9 || { echo "waiting until another cluster on this machine is down"; flock -w 400 9; } ||
+        { echo "another cluster is up on this machine (tests/cluster/down of its checkout ends it)" >&2; return 1; }
+    export CLUSTER_LOCKED=yes
+}
+
 # node_pid: prints the pid, as the host counts, of the node's first process; fails when the cluster is not up.
 node_pid() {
     local pid

@@ -37,7 +37,10 @@ static inline void fixture_wake(void *ctx)
 static inline void fixture_reopen(struct fixture *f)
 {
     buf_clear(&f->errors);
-    assert_int_equal(buffer_open(&f->options, &f->buffer, &f->errors), 0);
+    int err = buffer_open(&f->options, &f->buffer, &f->errors);
+    if (err < 0)
+        fail_msg("%s cannot be opened: %d %.*s", f->path, err, (int)f->errors.len,
+                 f->errors.len ? (char *)f->errors.ptr : "");
 }
 
 static inline void fixture_init(struct fixture *f, size_t backend_count)

@@ -1,5 +1,7 @@
-/* Damage of every kind of page, and at random places: what plain SQLite still finds by its row id in the
- * damaged file is in the buffer afterwards, and what is missing is named. */
+/* Damage of every kind of page, and at random places: only a batch that itself stands on a hit page (its
+ * head, its payload, an overflow page of that) is missing from the buffer afterwards, also where the page
+ * above it is hit, and what is missing is named. On which leaf and overflow pages a batch stands is found by
+ * plain SQLite: they are those without which it does not find it. */
 #include "tests/unit/buffer_fixture.h"
 
 #include <fcntl.h>
@@ -9,7 +11,9 @@
 #include "base/buffer/buffer_check.h"
 #include "base/buffer/buffer_schema.h"
 
-enum { ROWS = 420, ORIGINS = 3, PAGE = BUFFER_PAGE_SIZE, MOST_FILE = 16 << 20 };
+enum { ROWS = 420, ORIGINS = 3, PAGE = BUFFER_PAGE_SIZE, MOST_FILE = 16 << 20, MOST_PAGES = 1024 };
+
+static bool stands_on[MOST_PAGES][ROWS + 1]; /* by page, from 0 */
 
 static const char *const origins[ORIGINS] = {"node-a", "node-b", "node-c"};
 
@@ -99,6 +103,57 @@ static void find_plainly(const char *path, bool ret_found[ROWS + 1])
     sqlite3_close(db);
 }
 
+static void fill(uint8_t *to, size_t len, unsigned *seed)
+{
+    for (size_t i = 0; i < len; i++)
+        to[i] = (uint8_t)rand_r(seed);
+}
+
+static void find_where_batches_stand(const struct image *image)
+{
+    char path[] = "/tmp/tributary-pages-XXXXXX";
+    unsigned seed = 3;
+    uint8_t junk[PAGE];
+    bool found[ROWS + 1];
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && image->pages < MOST_PAGES);
+    close(fd);
+    write_file(path, image->bytes, image->len);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT pageno FROM dbstat WHERE pagetype <> 'internal' AND pageno > 1", -1,
+                           &row, NULL),
+        SQLITE_OK);
+    size_t pages[MOST_PAGES], count = 0;
+    while (sqlite3_step(row) == SQLITE_ROW)
+        pages[count++] = (size_t)sqlite3_column_int64(row, 0) - 1;
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    fill(junk, sizeof junk, &seed);
+    for (size_t i = 0; i < count; i++) {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(pwrite(fd, junk, PAGE, (off_t)pages[i] * PAGE), PAGE);
+        find_plainly(path, found);
+        assert_int_equal(pwrite(fd, image->bytes + pages[i] * PAGE, PAGE, (off_t)pages[i] * PAGE), PAGE);
+        close(fd);
+        for (int seq = 1; seq <= ROWS; seq++)
+            stands_on[pages[i]][seq] = !found[seq];
+    }
+    unlink(path);
+}
+
+/* Whether the batch stands on a page that is not as it was. */
+static bool is_hit(const struct image *image, const uint8_t *bytes, size_t len, uint64_t seq)
+{
+    for (size_t page = 0; page < image->pages; page++)
+        if (stands_on[page][seq] &&
+            ((page + 1) * PAGE > len || memcmp(bytes + page * PAGE, image->bytes + page * PAGE, PAGE) != 0))
+            return true;
+    return false;
+}
+
 /* By the buffer, as fan-out asks. */
 static void find_in_buffer(struct fixture *f, bool ret_found[ROWS + 1])
 {
@@ -168,16 +223,13 @@ static void move_to_memory(struct fixture *f)
 }
 
 /* The damaged file in a folder of its own is opened. */
-static void check_damaged(const uint8_t *bytes, size_t len, const char *what, struct tally *tally)
+static void check_damaged(const struct image *image, const uint8_t *bytes, size_t len, const char *what,
+                          struct tally *tally)
 {
-    static bool plain[ROWS + 1], found[ROWS + 1], named[ROWS + 1];
+    static bool found[ROWS + 1], named[ROWS + 1];
     struct fixture f;
-    char copy[128];
     fixture_init(&f, 2);
     move_to_memory(&f);
-    snprintf(copy, sizeof copy, "%s/copy", f.folder);
-    write_file(copy, bytes, len);
-    find_plainly(copy, plain);
     write_file(f.path, bytes, len);
     fixture_reopen(&f);
     if (getenv("SHOW"))
@@ -189,10 +241,11 @@ static void check_damaged(const uint8_t *bytes, size_t len, const char *what, st
     find_in_buffer(&f, found);
     find_named(&f, named);
     for (uint64_t seq = 1; seq <= ROWS; seq++) {
-        tally->rows_hit += !plain[seq];
+        bool hit = is_hit(image, bytes, len, seq);
+        tally->rows_hit += hit;
         tally->rows_missing += !found[seq];
-        if (plain[seq] && !found[seq])
-            fail_msg("%s: batch %d can be read and is missing", what, (int)seq);
+        if (!hit && !found[seq])
+            fail_msg("%s: batch %d is on no hit page and is missing", what, (int)seq);
         if (!found[seq] && !named[seq] && !is_told_later)
             fail_msg("%s: batch %d of %s is missing and not named", what, (int)seq, origin_of(seq));
     }
@@ -203,13 +256,7 @@ static void check_damaged(const uint8_t *bytes, size_t len, const char *what, st
 
 /* ---- each page, by its kind */
 
-static void fill(uint8_t *to, size_t len, unsigned *seed)
-{
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)rand_r(seed);
-}
-
-static void test_each_kind_of_page_costs_what_is_on_it_and_below(void **state)
+static void test_each_kind_of_page_costs_what_is_on_it_alone(void **state)
 {
     struct image *image = *state;
     struct fixture f;
@@ -244,7 +291,7 @@ static void test_each_kind_of_page_costs_what_is_on_it_and_below(void **state)
             memset(damaged + page * PAGE, 0, PAGE);
         else
             fill(damaged + page * PAGE, PAGE, &seed);
-        check_damaged(damaged, image->len, what, &tally);
+        check_damaged(image, damaged, image->len, what, &tally);
     }
     assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
     print_message("%zu pages: %d internal, %d leaf, %d overflow, %d pointer map; %zu batches hit, %zu "
@@ -260,7 +307,7 @@ static void test_each_kind_of_page_costs_what_is_on_it_and_below(void **state)
 
 /* ---- anywhere */
 
-static void test_random_places_cost_what_is_on_them_and_below(void **state)
+static void test_random_places_cost_what_is_on_them_alone(void **state)
 {
     struct image *image = *state;
     const char *asked = getenv("TRIBUTARY_DAMAGED_PLACES"); /* more of them by hand */
@@ -281,10 +328,79 @@ static void test_random_places_cost_what_is_on_them_and_below(void **state)
             fill(damaged + at, n < len - at ? n : len - at, &seed);
         }
         snprintf(what, sizeof what, "place %d, byte %zu, kind %d", i, at, i % 5);
-        check_damaged(damaged, len, what, &tally);
+        check_damaged(image, damaged, len, what, &tally);
     }
     print_message("%zu places: %zu batches hit, %zu missing; %zu times the numbers "
                   "were hit too\n",
+                  tally.places, tally.rows_hit, tally.rows_missing, tally.told_later);
+    free(damaged);
+}
+
+/* ---- several at once */
+
+static size_t any_of(size_t count, unsigned *seed)
+{
+    return (((size_t)rand_r(seed) << 16) ^ (size_t)rand_r(seed)) % count;
+}
+
+static bool holds_batches(size_t page)
+{
+    bool holds = false;
+    for (int seq = 1; seq <= ROWS; seq++)
+        holds |= stands_on[page][seq];
+    return holds;
+}
+
+/* One of: bytes, zeroes over several pages, two pages with batches in each other's place, a header with other
+ * page counts, a shorter file, junk behind it. There is room for 3 pages behind len. */
+static size_t damage_somehow(uint8_t *bytes, size_t len, unsigned *seed)
+{
+    uint8_t kept[PAGE];
+    size_t pages = len / PAGE, one = any_of(pages, seed), other = any_of(pages, seed), at = any_of(len, seed);
+    switch (any_of(6, seed)) {
+    case 0:
+        fill(bytes + at, len - at < 2000 ? len - at : 1 + any_of(2000, seed), seed);
+        return len;
+    case 1:
+        memset(bytes + at, 0, len - at < 3 * PAGE ? len - at : 1 + any_of(3 * PAGE, seed));
+        return len;
+    case 2:
+        if (!holds_batches(one) || !holds_batches(other))
+            return len;
+        memcpy(kept, bytes + one * PAGE, PAGE);
+        memcpy(bytes + one * PAGE, bytes + other * PAGE, PAGE);
+        memcpy(bytes + other * PAGE, kept, PAGE);
+        return len;
+    case 3:
+        fill(bytes + 28 + 4 * any_of(5, seed), 4, seed); /* size, first free page, how many, schema cookie */
+        return len;
+    case 4:
+        return len - any_of(len / 4, seed);
+    default:
+        fill(bytes + len, 2 * PAGE + 77, seed);
+        return len + 2 * PAGE + 77;
+    }
+}
+
+static void test_several_damages_at_once_cost_what_is_on_them(void **state)
+{
+    struct image *image = *state;
+    const char *asked = getenv("TRIBUTARY_DAMAGED_PLACES"); /* more of them by hand */
+    int files = asked ? atoi(asked) : 100;
+    unsigned seed = asked ? (unsigned)clock_wall_ns() : 11;
+    struct tally tally = {0};
+    uint8_t *damaged = malloc(image->len + 32 * PAGE);
+    print_message("seed %u\n", seed);
+    for (int i = 0; i < files; i++) {
+        size_t len = image->len, times = 1 + any_of(6, &seed);
+        char what[64];
+        snprintf(what, sizeof what, "file %d, damaged %zu times", i, times);
+        memcpy(damaged, image->bytes, image->len);
+        for (size_t n = 0; n < times; n++)
+            len = damage_somehow(damaged, len, &seed);
+        check_damaged(image, damaged, len, what, &tally);
+    }
+    print_message("%zu files: %zu batches hit, %zu missing; %zu times the numbers were hit too\n",
                   tally.places, tally.rows_hit, tally.rows_missing, tally.told_later);
     free(damaged);
 }
@@ -293,6 +409,7 @@ static int setup(void **state)
 {
     static struct image image;
     make_image(&image);
+    find_where_batches_stand(&image);
     *state = &image;
     return 0;
 }
@@ -307,8 +424,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_kind_of_page_costs_what_is_on_it_and_below),
-        cmocka_unit_test(test_random_places_cost_what_is_on_them_and_below),
+        cmocka_unit_test(test_each_kind_of_page_costs_what_is_on_it_alone),
+        cmocka_unit_test(test_random_places_cost_what_is_on_them_alone),
+        cmocka_unit_test(test_several_damages_at_once_cost_what_is_on_them),
     };
     return cmocka_run_group_tests_name("buffer_pages", tests, setup, teardown);
 }

@@ -15,7 +15,7 @@ def start_applications():
     trace = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trace", "namespace": "shop"},
              "binaryData": {"trace": base64.b64encode(body).decode()}}
     writer = f'for ((n = 0; n < {LINES}; n++)); do echo "line $n of the writer"; done; echo "the last one" >&2; read -t 3600 <> <(:)'
-    sender = ("until curl -sS --fail-with-body -H 'Content-Type: application/x-protobuf' --data-binary @/trace/trace "
+    sender = ("until curl -sS --max-time 5 --fail-with-body -H 'Content-Type: application/x-protobuf' --data-binary @/trace/trace "
               "http://tributary-agent.observability.svc.cluster.local:4318/v1/traces; do read -t 1 <> <(:); done; echo sent")
     mount = {"volumeMounts": [{"name": "trace", "mountPath": "/trace"}], "volumes": [{"name": "trace", "configMap": {"name": "trace"}}]}
     apply(trace, pod("writer", "application", ["-c", writer]), pod("sender", "application", ["-c", sender], **mount))

@@ -34,26 +34,29 @@ def mounts():
     return {point.replace("\\040", " ") for _, point, kind in fields if kind not in VIRTUAL and not LEFT_OUT.match(point)}
 
 
+# The agent looks every 60 s: each comparison waits for a second look, and for what came or went on the machine meanwhile.
+TWO_LOOKS = 150
+
+
 def check_interfaces():
-    wanted = {name for name in interfaces() if not OF_PODS.match(name)}
-    found = wait_for(lambda: labels("node_network_receive_bytes_total", "device"), 60, f"interfaces {sorted(wanted)}",
-                     until=lambda found: found == wanted)
+    found, _ = wait_for(lambda: (labels("node_network_receive_bytes_total", "device"), {n for n in interfaces() if not OF_PODS.match(n)}),
+                        TWO_LOOKS, "the interfaces of /proc/1/net/dev", until=lambda both: both[0] == both[1], pause=1)
     print(f"interfaces: {sorted(found)}, as in /proc/1/net/dev")
 
 
 def check_disks():
-    wanted = {name for name in disks() if not IGNORED_DISKS.match(name)}
-    found = labels("node_disk_read_bytes_total", "device")
-    assert found == wanted, f"{sorted(found)} instead of {sorted(wanted)}"
+    found, _ = wait_for(lambda: (labels("node_disk_read_bytes_total", "device"), {n for n in disks() if not IGNORED_DISKS.match(n)}),
+                        TWO_LOOKS, "the disks of /proc/diskstats", until=lambda both: both[0] == both[1], pause=1)
     print(f"disks: {sorted(found)}, as in /proc/diskstats")
 
 
 def check_mounts():
     """Nothing of the agent's own mounts, nothing of pods, no /host/root before a path; all of the node's."""
-    found, wanted = labels("node_filesystem_size_bytes", "mountpoint"), mounts()
+    def look():
+        return labels("node_filesystem_size_bytes", "mountpoint"), mounts(), tmpfs_mounts()
+
+    found, wanted, _ = wait_for(look, TWO_LOOKS, "the node's mounts", until=lambda three: three[1] <= three[0] <= three[1] | three[2], pause=1)
     assert found and not any(p.startswith(("/host", "/var/lib/kubelet/")) for p in found), sorted(found)
-    assert found <= wanted | tmpfs_mounts(), f"{sorted(found - wanted)} are no mounts of the node"
-    assert wanted <= found, f"{sorted(wanted - found)} are missing"
     print(f"mounts: {len(found)}, all of the node's {len(wanted)} on disks among them: {sorted(found)[:5]}")
 
 

@@ -104,11 +104,11 @@ class _Program:
     def url(self):
         return "http://" + self.config["web"]["listen"]
 
-    def start(self, wait=True, timeout=30):
+    def start(self, wait=True, timeout=60):
         self.process.start()
         return self.wait_ready(timeout) if wait else self
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=60):
         wait_for(lambda: fetch(self.url + "/-/ready", timeout=5).status == 200, timeout, f"{self.name} ready", pause=0.05,
                  give_up=self.process.check_running)
         return self
