@@ -180,6 +180,15 @@ bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b
     return a->head_len > 0 && a->head_len <= b->head_len && memcmp(a->head, b->head, a->head_len) == 0;
 }
 
+bool tail_file_became(const struct tail_file *file, const struct tail_file *unpacked)
+{
+    uint8_t head[TAIL_HEAD];
+    struct stat st;
+    ssize_t n = file->inflate ? 0 : read_head(file->fd, head);
+    return n > 0 && (size_t)n == unpacked->head_len && memcmp(head, unpacked->head, (size_t)n) == 0 &&
+           fstat(file->fd, &st) == 0 && (uint64_t)st.st_size == unpacked->size;
+}
+
 void tail_file_close(struct tail_file *file)
 {
     tail_file_deflate(file);

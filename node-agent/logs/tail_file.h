@@ -96,6 +96,10 @@ ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t of
 /* tail_file_is_same_head: whether b begins with what a is known to begin with (and that is something). */
 bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b);
 
+/* tail_file_became: whether what an open file holds now, truncated and written anew since it was read, is
+ * what the gzip file unpacks to: as long, and beginning alike. */
+bool tail_file_became(const struct tail_file *file, const struct tail_file *unpacked);
+
 /* tail_file_is_at: whether FOLDER/NAME begins with what this closed file began with. */
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name);
 

@@ -289,17 +289,18 @@ static struct tail_file *find_name(struct tail_log *log, const char *name)
     return f;
 }
 
-/* The file that was compressed before its new name was seen: it has no name any more, and begins alike. */
+/* The file that was compressed before its new name was seen: it has no name any more, and begins alike. It
+ * may have grown or been truncated since it was read. */
 static struct tail_file *find_unlinked(struct tail_log *log, const struct tail_file *unpacked)
 {
-    struct tail_file *f = log->files;
-    for (; f; f = f->next) {
-        if (!f->linked && f->fd >= 0 && tail_file_check(f) < 0) /* it may have grown since it was read */
+    for (struct tail_file *f = log->files; f; f = f->next) {
+        if (f->linked)
             continue;
-        if (!f->linked && tail_file_is_same_head(f, unpacked))
-            break;
+        int err = f->fd >= 0 ? tail_file_check(f) : 0;
+        if (err == -ESTALE ? tail_file_became(f, unpacked) : err == 0 && tail_file_is_same_head(f, unpacked))
+            return f;
     }
-    return f;
+    return NULL;
 }
 
 void tail_set_see_zipped(struct tail_set *set, struct tail_owner *owner, const char *name, uint32_t restart)

@@ -234,6 +234,30 @@ static void test_tail_does_not_repeat_a_file_compressed_under_its_eyes(void **st
     assert_int_equal(open_descriptors(), before);
 }
 
+/* copytruncate, then rotations by renaming, all of them compressed before the next look: what the truncated
+ * file got is read in its place, once. */
+static void test_tail_reads_a_file_truncated_renamed_and_compressed_in_its_place(void **state)
+{
+    struct fixture *f = *state;
+    char live[PATH_MAX], copy[PATH_MAX];
+    path_of(f, POD "/0.log", live);
+    path_of(f, POD "/0.log.20260101-000000", copy);
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    assert_int_equal(link(live, copy), 0);
+    gzip_beside(copy);
+    unlink(copy);
+    assert_int_equal(truncate(live, 0), 0);
+    put(f, POD "/0.log", "stdout F 2");
+    rename_live(f, POD "/0.log.20260101-000005");
+    gzip_log(f, POD "/0.log.20260101-000005");
+    put(f, POD "/0.log", "stdout P 3-");
+    rename_live(f, POD "/0.log.20260101-000010");
+    put(f, POD "/0.log", "stdout F 4");
+    expect(f, "stdout|1\nstdout|2\nstdout|3-4\n");
+}
+
 static void test_tail_unpacks_few_files_at_a_time(void **state)
 {
     struct fixture *f = *state;
@@ -764,6 +788,7 @@ int main(void)
         WITH_FIXTURE(test_tail_reads_compressed_siblings_first_and_once),
         WITH_FIXTURE(test_tail_goes_on_in_files_rotated_and_compressed_while_it_was_down),
         WITH_FIXTURE(test_tail_does_not_repeat_a_file_compressed_under_its_eyes),
+        WITH_FIXTURE(test_tail_reads_a_file_truncated_renamed_and_compressed_in_its_place),
         WITH_FIXTURE(test_tail_unpacks_few_files_at_a_time),
         WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
