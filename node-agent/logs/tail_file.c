@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -248,9 +249,19 @@ int tail_file_look(struct tail_file *file, int64_t now_ns)
     return size < file->pos ? -ESTALE : 0;
 }
 
+bool tail_file_may_be_other(const struct tail_file *file)
+{
+    return !file->inflate && file->pos == file->size && file->modified_ns >= file->checked_ns;
+}
+
 int tail_file_check(struct tail_file *file)
 {
-    return file->inflate ? 0 : check_head(file);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now); /* the one that file times are of */
+    int err = file->inflate ? 0 : check_head(file);
+    if (err == 0)
+        file->checked_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return err;
 }
 
 /* NULL when memory is out: then a copy is read as a file of its own. */

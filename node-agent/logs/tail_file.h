@@ -53,7 +53,8 @@ struct tail_file {
     uint64_t pos, size;
     bool recalled;                 /* the lines before pos, or later ones of its log, were looked at */
     uint64_t hole;                 /* NULs were passed over up to here; 0: none */
-    int64_t modified_ns;           /* its last change, by the file system */
+    int64_t modified_ns;           /* its last change, by the file system, as of the last look */
+    int64_t checked_ns;            /* when the first bytes were looked at last, by the clock of modified_ns */
     uint64_t scanned;              /* no newline between pos and here; 0: not looked */
     uint64_t open_at[CRI_STREAMS]; /* first byte of the stream's open line in this file; TAIL_NONE: none */
     uint64_t
@@ -105,6 +106,10 @@ bool tail_file_is_at(const struct tail_file *file, const char *folder, const cha
 
 /* tail_file_look: takes the size. 0; -ESTALE: it was truncated or written anew; else -errno. */
 int tail_file_look(struct tail_file *file, int64_t now_ns);
+
+/* tail_file_may_be_other: whether the file, as long as what was read of it, was written to since its first
+ * bytes were looked at: it may have been truncated and have grown as long again. */
+bool tail_file_may_be_other(const struct tail_file *file);
 
 /* tail_file_check: whether the first bytes are still the same; learns more of them while there are fewer than
  * TAIL_HEAD. 0; -ESTALE; else -errno. Called after every read, so that what was read is of this file. */

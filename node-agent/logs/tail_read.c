@@ -233,6 +233,8 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         err = tail_file_reopen(file, log->folder);
     if (err == 0 && file->fd >= 0)
         err = tail_file_look(file, r->mono_ns);
+    if (err == 0 && file->fd >= 0 && tail_file_may_be_other(file))
+        err = tail_file_check(file);
     if (err == -ESTALE && file->fd >= 0)
         err = restart(r, log, file);
     if (err == 0 && file->pos < file->size)

@@ -258,6 +258,19 @@ static void test_tail_reads_a_file_truncated_renamed_and_compressed_in_its_place
     expect(f, "stdout|1\nstdout|2\nstdout|3-4\n");
 }
 
+static void test_tail_reads_what_replaced_a_file_of_the_same_size(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    path_of(f, POD "/0.log", path);
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    assert_int_equal(truncate(path, 0), 0);
+    put(f, POD "/0.log", "stdout F 2");
+    expect(f, "stdout|1\nstdout|2\n");
+}
+
 static void test_tail_unpacks_few_files_at_a_time(void **state)
 {
     struct fixture *f = *state;
@@ -789,6 +802,7 @@ int main(void)
         WITH_FIXTURE(test_tail_goes_on_in_files_rotated_and_compressed_while_it_was_down),
         WITH_FIXTURE(test_tail_does_not_repeat_a_file_compressed_under_its_eyes),
         WITH_FIXTURE(test_tail_reads_a_file_truncated_renamed_and_compressed_in_its_place),
+        WITH_FIXTURE(test_tail_reads_what_replaced_a_file_of_the_same_size),
         WITH_FIXTURE(test_tail_unpacks_few_files_at_a_time),
         WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),
