@@ -120,7 +120,8 @@ static void tell_read_error(struct backend *b, int err)
 }
 
 /* Many small rows that come one by one cost less in a request together. Rows that have waited do not wait
- * again, so that this holds back nothing where requests cannot be joined. */
+ * again, so that this holds back nothing where requests cannot be joined. Those of an isolated origin are
+ * joined with no others, so that only it waits. */
 static void linger(struct backend *b, const struct buffer_row *rows, size_t count, int64_t now_ns)
 {
     int64_t fresh_ns = clock_wall_ns() - (int64_t)LINGER_MS * MS;
@@ -130,7 +131,12 @@ static void linger(struct backend *b, const struct buffer_row *rows, size_t coun
         if (bytes > LARGE_BYTES || rows[i].committed_at_ns < fresh_ns)
             return;
     }
-    atomic_store(&b->linger_ns, now_ns + (int64_t)LINGER_MS * MS);
+    int64_t until_ns = now_ns + (int64_t)LINGER_MS * MS;
+    uint64_t origin = pace_origin(rows[0].origin);
+    if (isolation_has(&b->isolation, origin, now_ns))
+        isolation_rest(&b->isolation, origin, until_ns);
+    else
+        atomic_store(&b->linger_ns, until_ns);
 }
 
 static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_ns)

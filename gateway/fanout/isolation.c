@@ -50,6 +50,19 @@ void isolation_absolve(struct isolation *isolation, uint64_t origin)
         *entry = isolation->origins[--isolation->count];
 }
 
+void isolation_rest(struct isolation *isolation, uint64_t origin, int64_t until_ns)
+{
+    struct isolated *entry = find(isolation, origin);
+    if (entry)
+        entry->rests_until_ns = until_ns;
+}
+
+int64_t isolation_rests_until(struct isolation *isolation, uint64_t origin, int64_t now_ns)
+{
+    const struct isolated *entry = find(isolation, origin);
+    return entry && entry->rests_until_ns > now_ns ? entry->rests_until_ns : 0;
+}
+
 bool isolation_has(struct isolation *isolation, uint64_t origin, int64_t now_ns)
 {
     struct isolated *entry = find(isolation, origin);

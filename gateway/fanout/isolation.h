@@ -14,6 +14,7 @@ struct isolation {
     struct isolated {
         uint64_t origin; /* pace_origin of its name */
         int64_t until_ns;
+        int64_t rests_until_ns;
         bool is_suspect; /* it was only in a request that failed; nothing of it was refused */
     } origins[ISOLATION_MAX];
     size_t count;
@@ -27,6 +28,11 @@ void isolation_suspect(struct isolation *isolation, uint64_t origin, int64_t now
 
 /* isolation_absolve: a suspect got through: it is as the others are. */
 void isolation_absolve(struct isolation *isolation, uint64_t origin);
+
+/* isolation_rest: the next request of an isolated origin is not made before until_ns, so that it is larger;
+ * nothing else waits for it. isolation_rests_until: until when; 0: it does not rest, or is not isolated. */
+void isolation_rest(struct isolation *isolation, uint64_t origin, int64_t until_ns);
+int64_t isolation_rests_until(struct isolation *isolation, uint64_t origin, int64_t now_ns);
 
 /* isolation_has: whether it is to be posted alone; forgets those whose time is over. */
 bool isolation_has(struct isolation *isolation, uint64_t origin, int64_t now_ns);

@@ -85,18 +85,25 @@ bool slots_is_backlog(const struct slots *slots, const struct buffer_row *row)
            clock_wall_ns() - row->committed_at_ns > (int64_t)SLOTS_BACKLOG_MS * 1000000;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How long the row must wait for its stream's pace, the backlog's, and its isolated origin's rest. */
 static int64_t wait_of(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
+    int64_t rest = isolation_rests_until(slots->isolation, origin, now_ns) - now_ns;
     int64_t wait = slots->pace ? pace_wait(slots->pace, origin, stream_bytes(row), now_ns) : 0;
     int64_t backlog =
         slots_is_backlog(slots, row) ? pace_wait(slots->backlog_pace, 0, row->raw_bytes, now_ns) : 0;
-    return backlog > wait ? backlog : wait;
+    return later(rest, later(wait, backlog));
 }
 
 static bool is_held_back(struct slots *slots, const struct buffer_row *row, uint64_t origin, int64_t now_ns)
 {
     int64_t wait = wait_of(slots, row, origin, now_ns);
-    if (wait == 0)
+    if (wait <= 0)
         return false;
     if (slots->paced_until_ns == 0 || now_ns + wait < slots->paced_until_ns)
         slots->paced_until_ns = now_ns + wait;

@@ -72,6 +72,18 @@ static void test_isolation_ends_after_its_time(void **state)
     assert_int_equal(isolation.count, 1);
 }
 
+static void test_isolation_rests_only_who_is_isolated(void **state)
+{
+    (void)state;
+    static struct isolation isolation;
+    isolation_add(&isolation, 1, 0);
+    isolation_rest(&isolation, 1, 5 * SECOND);
+    isolation_rest(&isolation, 2, 5 * SECOND);
+    assert_int_equal(isolation_rests_until(&isolation, 1, SECOND), 5 * SECOND);
+    assert_int_equal(isolation_rests_until(&isolation, 1, 5 * SECOND), 0);
+    assert_int_equal(isolation_rests_until(&isolation, 2, SECOND), 0);
+}
+
 static void test_isolation_absolves_suspects_and_nobody_else(void **state)
 {
     (void)state;
@@ -106,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_health_probes_ever_more_slowly_while_away),
         cmocka_unit_test(test_health_shows_an_error_until_the_next_delivery),
         cmocka_unit_test(test_isolation_ends_after_its_time),
+        cmocka_unit_test(test_isolation_rests_only_who_is_isolated),
         cmocka_unit_test(test_isolation_absolves_suspects_and_nobody_else),
         cmocka_unit_test(test_isolation_holds_the_latest_of_too_many),
     };
