@@ -126,3 +126,8 @@ bool text_ends(struct bytes field, const char *suffix)
     size_t len = strlen(suffix);
     return field.len >= len && memcmp(field.ptr + field.len - len, suffix, len) == 0;
 }
+
+bool text_is_caseless(struct bytes field, const char *string)
+{
+    return field.len == strlen(string) && strncasecmp((const char *)field.ptr, string, field.len) == 0;
+}

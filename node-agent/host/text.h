@@ -29,6 +29,7 @@ char *text_copy(struct bytes field, char *storage, size_t size);
 
 /* text_is: field equals the string. text_starts, text_ends: begins or ends with it. */
 bool text_is(struct bytes field, const char *string);
+bool text_is_caseless(struct bytes field, const char *string); /* of ASCII letters */
 bool text_starts(struct bytes field, const char *prefix);
 bool text_ends(struct bytes field, const char *suffix);
 

@@ -238,11 +238,12 @@ static int parse_sample(struct exposition *parser, struct bytes line, struct exp
     return 1;
 }
 
-static bool is_type(struct bytes text)
+/* Prometheus takes the words as they are, the parser that node_exporter reads textfiles with in any case. */
+static bool is_type(const struct exposition *parser, struct bytes text)
 {
     static const char *const types[] = {"counter", "gauge", "histogram", "summary", "untyped"};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (text_is(text, types[i]))
+        if (parser->is_lenient ? text_is(text, types[i]) : text_is_caseless(text, types[i]))
             return true;
     return false;
 }
@@ -263,7 +264,7 @@ static int parse_comment(struct exposition *parser, struct bytes line, struct ex
         return bad(parser, "expected a metric name after HELP or TYPE");
     skip_blanks(&line);
     struct bytes text = line;
-    if (!help && (!text_field(&line, &text) || !is_type(text) || text_field(&line, &keyword)))
+    if (!help && (!text_field(&line, &text) || !is_type(parser, text) || text_field(&line, &keyword)))
         return bad(parser, "expected counter, gauge, histogram, summary or untyped");
     if (help && !utf8_is_valid(text))
         return bad(parser, "help text is not UTF-8");

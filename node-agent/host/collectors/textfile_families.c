@@ -93,7 +93,7 @@ static enum metric_type type_of(struct bytes text)
                                         [METRIC_SUMMARY] = "summary",
                                         [METRIC_HISTOGRAM] = "histogram"};
     for (int i = METRIC_COUNTER; i <= METRIC_HISTOGRAM; i++)
-        if (text_is(text, names[i]))
+        if (text_is_caseless(text, names[i]))
             return (enum metric_type)i;
     return METRIC_UNTYPED;
 }
