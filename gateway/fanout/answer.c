@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "gateway/fanout/ahead.h"
+#include "gateway/fanout/behind.h"
 #include "gateway/fanout/body.h"
 #include "gateway/fanout/pace.h"
 
@@ -41,6 +42,9 @@ static void note_failure(struct lane *lane)
 static void take(struct lane *lane)
 {
     struct lane_host *host = lane->host;
+    struct part part;
+    if (halving_next(&lane->halving, &part))
+        behind_take(lane, part);
     for (size_t i = 0; i < lane->row_count && host->isolation->count; i++)
         isolation_absolve(host->isolation, pace_origin(lane->rows[i].origin));
     health_set_delivered(host->health, clock_mono_ns(), clock_wall_ns());

@@ -207,6 +207,7 @@ static void set_up(struct backend *b, const struct gateway_backend_config *confi
         .mailbox = &b->mailbox,
         .health = &b->health,
         .isolation = &b->isolation,
+        .stream_times = &b->stream_times,
     };
 }
 

@@ -19,6 +19,7 @@ struct backend {
     struct lane_host host;
     struct health health;
     struct isolation isolation;
+    struct stream_times stream_times;
     struct pace pace, backlog_pace;
     struct translate translate;
     struct slots slots;

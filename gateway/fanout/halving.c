@@ -240,6 +240,19 @@ int halving_cut(struct halving *h, uint32_t pieces)
     return 0;
 }
 
+int halving_split(struct halving *h, uint32_t at)
+{
+    struct part part = h->work[h->work_count - 1];
+    uint32_t to = part.to ? part.to : h->rows[part.row].records;
+    if (part.rows > 1)
+        return at == 0 || at >= part.rows ? 0
+                                          : cut_next(h, (struct part){part.row, at, 0, 0},
+                                                     (struct part){part.row + at, part.rows - at, 0, 0});
+    return at <= part.from || at >= to
+               ? 0
+               : cut_next(h, (struct part){part.row, 1, part.from, at}, (struct part){part.row, 1, at, to});
+}
+
 const char *halving_words(const struct halving *h, const struct part_answer *answer)
 {
     return answer->outcome != PART_TAKEN && answer->words < h->word_count ? h->words[answer->words] : "";

@@ -79,6 +79,11 @@ int halving_doubt(struct halving *h);
  * be). */
 int halving_cut(struct halving *h, uint32_t pieces);
 
+/* halving_split: the next part is cut in two without having been posted: before its row number `at`, counted
+ * from its first one; of a part of one row, whose records are counted, before the record `at`. Nothing
+ * happens where one side would be empty. 0, -ENOMEM. */
+int halving_split(struct halving *h, uint32_t at);
+
 /* halving_words: of an answer; "" for none. */
 const char *halving_words(const struct halving *h, const struct part_answer *answer);
 

@@ -9,6 +9,7 @@
 #include "base/stats.h"
 #include "gateway/fanout/ahead.h"
 #include "gateway/fanout/answer.h"
+#include "gateway/fanout/behind.h"
 #include "gateway/fanout/body.h"
 #include "gateway/fanout/pace.h"
 
@@ -330,6 +331,8 @@ void lane_start(struct lane *lane)
     struct part part;
     while (halving_next(&lane->halving, &part)) {
         int built = ahead_refuse(lane, part);
+        if (built > 0)
+            built = behind_cut(lane, part);
         if (built > 0)
             built = body_build(lane, part);
         if (built == 0)

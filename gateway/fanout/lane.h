@@ -20,6 +20,7 @@
 #include "gateway/fanout/isolation.h"
 #include "gateway/fanout/sender.h"
 #include "gateway/fanout/settle.h"
+#include "gateway/fanout/stream_times.h"
 
 enum lane_state {
     LANE_READY,
@@ -47,6 +48,7 @@ struct lane_host {
     struct mailbox *mailbox; /* of the backend's thread */
     struct health *health;
     struct isolation *isolation;
+    struct stream_times *stream_times;
     struct stats_cell *requests[LANE_VERDICTS], *request_seconds, *sent_bytes, *in_doubt, *not_taken;
     struct stats_cell *untranslated[TRANSLATE_REASON_COUNT];
 };

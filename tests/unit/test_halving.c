@@ -115,6 +115,32 @@ static void test_halving_gives_up_after_its_share_and_says_so(void **state)
     halving_fini(&h);
 }
 
+static void test_halving_splits_where_it_is_told(void **state)
+{
+    (void)state;
+    struct halving h;
+    struct part part;
+    assert_int_equal(halving_init(&h, 3), 0);
+    assert_int_equal(halving_split(&h, 1), 0);
+    assert_true(halving_next(&h, &part));
+    assert_true(part.row == 0 && part.rows == 1 && part.to == 0);
+    halving_set_count(&h, 0, 10);
+    assert_int_equal(halving_split(&h, 0), 0); /* nothing */
+    assert_int_equal(halving_split(&h, 10), 0);
+    assert_int_equal(halving_split(&h, 4), 0);
+    assert_true(halving_next(&h, &part));
+    assert_true(part.row == 0 && part.from == 0 && part.to == 4);
+    assert_int_equal(halving_take(&h), 0);
+    assert_true(halving_next(&h, &part));
+    assert_true(part.row == 0 && part.from == 4 && part.to == 10);
+    assert_int_equal(halving_split(&h, 5), 0);
+    assert_int_equal(halving_take(&h), 0);
+    assert_int_equal(halving_take(&h), 0);
+    assert_true(halving_next(&h, &part));
+    assert_true(part.row == 1 && part.rows == 2);
+    halving_fini(&h);
+}
+
 static void test_halving_cuts_a_large_row_into_even_pieces(void **state)
 {
     (void)state;
@@ -160,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_halving_refuses_just_what_is_bad_and_keeps_the_order),
         cmocka_unit_test(test_halving_finds_one_bad_record_in_few_posts),
         cmocka_unit_test(test_halving_gives_up_after_its_share_and_says_so),
+        cmocka_unit_test(test_halving_splits_where_it_is_told),
         cmocka_unit_test(test_halving_cuts_a_large_row_into_even_pieces),
         cmocka_unit_test(test_halving_keeps_a_doubted_part_next),
     };
