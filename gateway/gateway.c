@@ -23,6 +23,7 @@
 #include "gateway/intake/otlp_intake.h"
 #include "gateway/intake/receive.h"
 #include "gateway/metrics.h"
+#include "gateway/reload.h"
 #include "gateway/web.h"
 #include "proto/nng_care.h"
 
@@ -286,19 +287,33 @@ static void show_wrong(struct gateway *gw, bool is_wrong)
     stats_set(stats_cell(gw->stats, GATEWAY_CONFIG_WRONG, gw->config_path), is_wrong);
 }
 
-/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
- */
+/* Parsed, what it names can be had, and let go again. */
+static int check(struct gateway *gw)
+{
+    struct gateway_config next;
+    struct conf_memory *memory;
+    struct buf errors;
+    int err = load(gw->config_path, &next, &memory);
+    if (err < 0)
+        return err;
+    buf_init(&errors, ERRORS_MAX);
+    err = reload_check(&gw->config, &next, &errors);
+    program_tell_errors(&errors);
+    buf_fini(&errors);
+    conf_free(memory);
+    return err;
+}
+
+/* A configuration that is wrong, or cannot be started with, changes nothing; a right one is started with, in
+ * this process, after a drain. */
 static void on_reload(void *ctx)
 {
     struct gateway *gw = ctx;
-    struct gateway_config config;
-    struct conf_memory *memory;
-    if (load(gw->config_path, &config, &memory) < 0) {
+    if (check(gw) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
         show_wrong(gw, true);
         return;
     }
-    conf_free(memory);
     log_info("reloading", "file=%s", gw->config_path);
     gw->reloading = true;
     passed_sockets_begin();

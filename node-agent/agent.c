@@ -19,6 +19,7 @@
 #include "node-agent/logs/logs_report.h"
 #include "node-agent/metrics.h"
 #include "node-agent/otlp.h"
+#include "node-agent/reload.h"
 #include "node-agent/scrape/scrape.h"
 #include "node-agent/scrape/series.h"
 #include "node-agent/ship/gate.h"
@@ -426,19 +427,33 @@ static void show_wrong(struct agent *agent, bool is_wrong)
     stats_set(stats_cell(agent->stats, AGENT_CONFIG_WRONG, agent->config_path), is_wrong);
 }
 
-/* A configuration that is wrong changes nothing; a right one is started with, in this process, after a drain.
- */
+/* Parsed, what it names can be had, and let go again. */
+static int check(struct agent *agent)
+{
+    struct agent_config next;
+    struct conf_memory *memory;
+    struct buf errors;
+    int err = load(agent->config_path, &next, &memory);
+    if (err < 0)
+        return err;
+    buf_init(&errors, ERRORS_MAX);
+    err = reload_check(&agent->config, &next, &errors);
+    program_tell_errors(&errors);
+    buf_fini(&errors);
+    conf_free(memory);
+    return err;
+}
+
+/* A configuration that is wrong, or cannot be started with, changes nothing; a right one is started with, in
+ * this process, after a drain. */
 static void on_reload(void *ctx)
 {
     struct agent *agent = ctx;
-    struct agent_config config;
-    struct conf_memory *memory;
-    if (load(agent->config_path, &config, &memory) < 0) {
+    if (check(agent) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", agent->config_path);
         show_wrong(agent, true);
         return;
     }
-    conf_free(memory);
     log_info("reloading", "file=%s", agent->config_path);
     agent->reloading = true;
     passed_sockets_begin();

@@ -113,17 +113,14 @@ static bool look_at(void *ctx, uint32_t index, struct line line)
         s->end = index + 1;
     int64_t safe_ns =
         stream_times_safe_from(s->times, line.stream, s->now_ns, s->wall_ns - STREAM_TIMES_SPAN_NS);
-    if (s->suspect == s->to && line.time_ns < safe_ns)
+    if (s->suspect == s->to && line.time_ns < safe_ns) {
         s->suspect = index;
+        stream_times_use(s->times, s->now_ns);
+    }
     if (s->suspect < s->to && s->suspect > s->from)
         return false;
     stream_times_post(s->times, line.stream, line.time_ns, s->now_ns);
     return true;
-}
-
-static bool is_looked_at(const struct lane *lane, const struct buffer_row *row)
-{
-    return lane->host->kind == BACKEND_LOKI && row->format == FORMAT_OTLP_LOGS;
 }
 
 static int64_t backend_wall_ns(const struct lane *lane)
@@ -131,84 +128,76 @@ static int64_t backend_wall_ns(const struct lane *lane)
     return clock_wall_ns() + lane->host->health->clock_ahead_ns;
 }
 
-/* The first row of the part that holds lines old enough; part.rows: none. */
-static uint32_t find_old_row(const struct lane *lane, struct part part)
+/* Whether it holds lines so old that they may be suspects. */
+static bool is_old(const struct lane *lane, const struct buffer_row *row)
 {
-    int64_t before_ns = backend_wall_ns(lane) + AHEAD_NS - STREAM_TIMES_SPAN_NS;
-    uint32_t i = 0;
-    while (i < part.rows) {
-        const struct buffer_row *row = &lane->rows[part.row + i];
-        if (lane->fates[part.row + i] == ROW_LIVE && is_looked_at(lane, row) && row->earliest_ns < before_ns)
-            break;
-        i++;
-    }
-    return i;
+    return row->earliest_ns < backend_wall_ns(lane) + AHEAD_NS - STREAM_TIMES_SPAN_NS;
 }
 
-/* Where a part of one row is to be cut: from: not at all. 0; -ENODATA: it cannot be told; -ENOMEM, -EIO. */
-static int find_cut(struct lane *lane, struct part part, uint32_t *ret_at)
+static bool is_looked_at(const struct lane *lane, uint32_t row)
+{
+    const struct lane_host *host = lane->host;
+    return lane->fates[row] == ROW_LIVE && host->kind == BACKEND_LOKI &&
+           lane->rows[row].format == FORMAT_OTLP_LOGS &&
+           (is_old(lane, &lane->rows[row]) || stream_times_is_in_use(host->stream_times, clock_mono_ns()));
+}
+
+/* 0; -ENODATA: it cannot be told; -ENOMEM, -EIO. */
+static int search(struct lane *lane, uint32_t row, uint32_t from, uint32_t to, struct search *ret_search)
 {
     struct bytes push;
-    uint32_t to = part.to ? part.to : lane->halving.rows[part.row].records;
-    struct search s = {.times = lane->host->stream_times,
-                       .now_ns = clock_mono_ns(),
-                       .wall_ns = backend_wall_ns(lane),
-                       .from = part.from,
-                       .to = to,
-                       .suspect = to,
-                       .end = part.from};
-    int err = payload_raw(&lane->payload, &lane->rows[part.row], &push);
+    *ret_search = (struct search){.times = lane->host->stream_times,
+                                  .now_ns = clock_mono_ns(),
+                                  .wall_ns = backend_wall_ns(lane),
+                                  .from = from,
+                                  .to = to,
+                                  .suspect = to,
+                                  .end = from};
+    int err = payload_raw(&lane->payload, &lane->rows[row], &push);
     if (err == 0)
-        err = walk(push, look_at, &s);
-    if (err < 0)
-        return err == -ENOMEM || err == -EIO ? err : -ENODATA;
-    uint32_t at = s.suspect == s.from ? s.end : s.suspect;
-    *ret_at = at >= s.to ? s.from : at;
-    return 0;
+        err = walk(push, look_at, ret_search);
+    return err == 0 || err == -ENOMEM || err == -EIO ? err : -ENODATA;
 }
 
-/* Of rows that hold nothing old. */
-static void note_rows(struct lane *lane, struct part part)
+/* A row that holds a suspect goes by itself. */
+static int cut_rows(struct lane *lane, struct part part)
 {
-    struct stream_times *times = lane->host->stream_times;
-    int64_t now_ns = clock_mono_ns();
-    for (uint32_t i = part.row; i < part.row + part.rows && stream_times_is_in_use(times, now_ns); i++) {
-        struct search s = {
-            .times = times, .now_ns = now_ns, .wall_ns = INT64_MIN + STREAM_TIMES_SPAN_NS, .to = UINT32_MAX};
-        struct bytes push;
-        s.suspect = s.to;
-        if (lane->fates[i] == ROW_LIVE && is_looked_at(lane, &lane->rows[i]) &&
-            payload_raw(&lane->payload, &lane->rows[i], &push) == 0)
-            (void)walk(push, look_at, &s);
+    struct search found;
+    for (uint32_t i = 0; i < part.rows; i++) {
+        int err =
+            is_looked_at(lane, part.row + i) ? search(lane, part.row + i, 0, UINT32_MAX, &found) : -ENODATA;
+        if (err == -ENOMEM || err == -EIO)
+            return err;
+        if (err == 0 && found.suspect < found.to)
+            return halving_split(&lane->halving, i ? i : 1);
     }
+    return 1;
 }
 
-/* Of a part of one row with something old in it. */
+/* What comes before the first suspect is posted, then those of its stream that stand behind it, then the
+ * rest. */
 static int cut_row(struct lane *lane, struct part part)
 {
-    uint32_t at;
+    struct search found;
     size_t before = lane->halving.work_count;
     if (halving_must_count(&lane->halving)) {
         int err = body_count(lane, 0, bytes_of_string("it cannot be read"));
         if (err < 0 || lane->halving.work_count < before)
             return err;
     }
-    int err = find_cut(lane, part, &at);
-    if (err < 0 || at == part.from)
+    uint32_t to = part.to ? part.to : lane->halving.rows[part.row].records;
+    int err = search(lane, part.row, part.from, to, &found);
+    uint32_t at = found.suspect == part.from ? found.end : found.suspect;
+    if (err < 0 || at >= to)
         return err < 0 && err != -ENODATA ? err : 1;
     return halving_split(&lane->halving, at);
 }
 
 int behind_cut(struct lane *lane, struct part part)
 {
-    uint32_t old = find_old_row(lane, part);
-    if (old == part.rows) {
-        note_rows(lane, part);
-        return 1;
-    }
     if (part.rows > 1)
-        return halving_split(&lane->halving, old ? old : 1);
-    return cut_row(lane, part);
+        return cut_rows(lane, part);
+    return is_looked_at(lane, part.row) ? cut_row(lane, part) : 1;
 }
 
 /* ---- what was taken */
@@ -241,7 +230,7 @@ void behind_take(struct lane *lane, struct part part)
 {
     struct taken t = {.from = part.from, .to = part.to ? part.to : UINT32_MAX};
     struct bytes push;
-    if (part.rows > 1 || find_old_row(lane, part) == part.rows ||
+    if (part.rows > 1 || !is_looked_at(lane, part.row) || !is_old(lane, &lane->rows[part.row]) ||
         payload_raw(&lane->payload, &lane->rows[part.row], &push) < 0)
         return;
     (void)walk(push, take_in, &t);

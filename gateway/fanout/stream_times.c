@@ -20,9 +20,14 @@ static bool is_known(int64_t noted_ns, int64_t now_ns)
     return noted_ns && now_ns - noted_ns <= KNOWN_NS;
 }
 
+void stream_times_use(struct stream_times *times, int64_t now_ns)
+{
+    times->used_ns = now_ns;
+}
+
 bool stream_times_is_in_use(const struct stream_times *times, int64_t now_ns)
 {
-    return is_known(times->noted_ns, now_ns);
+    return is_known(times->used_ns, now_ns);
 }
 
 static struct stream_time *set_of(struct stream_times *times, uint64_t stream)
@@ -57,7 +62,7 @@ void stream_times_take(struct stream_times *times, uint64_t stream, int64_t earl
     struct stream_time *known = find(times, stream, now_ns), *to = known ? known : make_room(times, stream);
     int64_t posted_ns = known ? later(known->posted_ns, latest_ns) : latest_ns;
     *to = (struct stream_time){stream, earliest_ns, posted_ns, now_ns};
-    times->noted_ns = now_ns;
+    times->used_ns = now_ns;
 }
 
 void stream_times_post(struct stream_times *times, uint64_t stream, int64_t time_ns, int64_t now_ns)
@@ -65,11 +70,15 @@ void stream_times_post(struct stream_times *times, uint64_t stream, int64_t time
     struct stream_time *known = find(times, stream, now_ns);
     if (known)
         known->posted_ns = later(known->posted_ns, time_ns);
+    else
+        *make_room(times, stream) = (struct stream_time){stream, INT64_MAX, time_ns, now_ns};
 }
 
 int64_t stream_times_safe_from(struct stream_times *times, uint64_t stream, int64_t now_ns,
                                int64_t unknown_ns)
 {
     const struct stream_time *known = find(times, stream, now_ns);
-    return known ? later(known->taken_ns, known->posted_ns - STREAM_TIMES_SPAN_NS) : unknown_ns;
+    return known && known->taken_ns != INT64_MAX
+               ? later(known->taken_ns, known->posted_ns - STREAM_TIMES_SPAN_NS)
+               : unknown_ns;
 }

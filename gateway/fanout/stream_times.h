@@ -17,17 +17,20 @@ enum { STREAM_TIMES_MAX = 1024, STREAM_TIMES_WAYS = 4, STREAM_TIMES_S = 600 };
 
 struct stream_times {
     struct stream_time {
-        uint64_t stream;             /* stream_times_key of its labels */
-        int64_t taken_ns, posted_ns; /* the earliest line that was surely taken; the newest one posted */
-        int64_t noted_ns;            /* when it was taken; monotonic; 0: free */
+        uint64_t stream;   /* stream_times_key of its labels */
+        int64_t taken_ns;  /* the earliest line that was surely taken; INT64_MAX: none */
+        int64_t posted_ns; /* the newest one posted */
+        int64_t noted_ns;  /* when it was taken; monotonic; 0: free */
     } sets[STREAM_TIMES_MAX / STREAM_TIMES_WAYS][STREAM_TIMES_WAYS];
-    int64_t noted_ns; /* when anything was taken last; 0: never */
+    int64_t used_ns; /* when it was of use last; 0: never */
 };
 
 /* stream_times_key: of a stream's labels as they are pushed (FNV-1a 64). */
 uint64_t stream_times_key(struct bytes labels);
 
-/* stream_times_is_in_use: whether anything is known. */
+/* stream_times_use: what is posted from now on is to be told. stream_times_is_in_use: for STREAM_TIMES_S
+ * seconds. */
+void stream_times_use(struct stream_times *times, int64_t now_ns);
 bool stream_times_is_in_use(const struct stream_times *times, int64_t now_ns);
 
 /* stream_times_take: the backend took all lines of a request that held no other stream. */

@@ -14,6 +14,7 @@ struct gunzip {
     off_t read_at;     /* of the compressed file */
     uint64_t start;    /* offset of the first byte kept */
     struct buf window; /* what was unpacked from there on */
+    uint64_t read_to;  /* the end of what was asked for last */
     bool ended, damaged;
     uint8_t input[INPUT];
 };
@@ -50,23 +51,42 @@ static int begin_again(struct gunzip *g)
     return inflateReset(&g->stream) == Z_OK ? 0 : -EBADMSG;
 }
 
+/* -ENODATA: nothing is left. */
 static int fill_input(struct gunzip *g)
 {
     ssize_t n = pread(g->fd, g->input, INPUT, g->read_at);
-    if (n < 0)
-        return -errno;
-    if (n == 0)
-        return -EBADMSG; /* it ends before its end */
+    if (n <= 0)
+        return n < 0 ? -errno : -ENODATA;
     g->read_at += n;
     g->stream.next_in = g->input;
     g->stream.avail_in = (uInt)n;
     return 0;
 }
 
+/* A member has ended: the file goes on with another one, or ends but for padding. */
+static int begin_member(struct gunzip *g)
+{
+    int err = 0;
+    while (err == 0 && (g->stream.avail_in == 0 || *g->stream.next_in == 0)) {
+        if (g->stream.avail_in == 0) {
+            err = fill_input(g);
+        } else {
+            g->stream.next_in++;
+            g->stream.avail_in--;
+        }
+    }
+    g->ended = err == -ENODATA;
+    if (err < 0)
+        return g->ended ? 0 : err;
+    return *g->stream.next_in == 0x1f && inflateReset(&g->stream) == Z_OK ? 0 : -EBADMSG;
+}
+
 /* Unpacks up to STEP bytes behind the window. */
 static int unpack(struct gunzip *g)
 {
     int err = g->stream.avail_in == 0 ? fill_input(g) : 0;
+    if (err == -ENODATA)
+        err = -EBADMSG; /* it ends before its end */
     if (err == 0)
         err = buf_reserve(&g->window, STEP);
     if (err < 0)
@@ -77,8 +97,7 @@ static int unpack(struct gunzip *g)
     if (result != Z_OK && result != Z_STREAM_END)
         return result == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
     g->window.len += STEP - g->stream.avail_out;
-    g->ended = result == Z_STREAM_END;
-    return 0;
+    return result == Z_STREAM_END ? begin_member(g) : 0;
 }
 
 /* Drops what lies before the offset. */
@@ -92,22 +111,40 @@ static void drop_before(struct gunzip *g, uint64_t offset)
     g->start += gone;
 }
 
+/* What comes out of a damaged file before the damage counts. 0, or an error that may pass. */
+static int go_on(struct gunzip *g)
+{
+    int err = unpack(g);
+    if (err < 0 && err != -EBADMSG)
+        return err;
+    g->ended |= g->damaged |= err < 0;
+    return 0;
+}
+
 ssize_t gunzip_read(struct gunzip *g, void *to, size_t len, uint64_t offset)
 {
     int err = offset < g->start ? begin_again(g) : 0;
     drop_before(g, offset);
     while (err == 0 && !g->ended && g->start + g->window.len < offset + len) {
-        err = unpack(g);
+        err = go_on(g);
         drop_before(g, offset);
     }
-    if (err < 0 && err != -EBADMSG)
+    g->read_to = offset + len;
+    if (err < 0)
         return err;
-    g->ended |= g->damaged |= err < 0;
     if (g->start < offset)
         return 0; /* it ends before the offset */
     size_t n = g->window.len < len ? g->window.len : len;
     memcpy(to, g->window.ptr, n);
     return (ssize_t)n;
+}
+
+uint64_t gunzip_extent(struct gunzip *g)
+{
+    int err = 0;
+    while (err == 0 && !g->ended && g->start + g->window.len <= g->read_to)
+        err = go_on(g);
+    return g->start + g->window.len;
 }
 
 bool gunzip_is_damaged(const struct gunzip *g)

@@ -171,10 +171,10 @@ static int read_log(struct logs_seal *l, struct batch *batch, const struct pick 
 {
     struct tail_log *log = pick->log;
     uint64_t before = (uint64_t)stats_get(l->reader.counts.read_bytes);
-    log->restarted = false;
+    log->is_longer = false;
     int err = tail_read(&l->reader, log, share, ret_result);
     log->allowance_bytes -= (int64_t)((uint64_t)stats_get(l->reader.counts.read_bytes) - before);
-    bool is_all_read = *ret_result == TAIL_MORE && pick->is_all && share >= pick->unread && !log->restarted;
+    bool is_all_read = *ret_result == TAIL_MORE && pick->is_all && share >= pick->unread && !log->is_longer;
     log->dirty = *ret_result != TAIL_DONE && !is_all_read;
     if (has_open_line(log) && open_line_bytes(l) > PART_BYTES)
         tail_log_fall_back(log);

@@ -17,7 +17,7 @@ static const struct preset {
      "|\\b(?:AKIA|ASIA)[0-9A-Z]{16}\\b"
      "|\\bgh[opsru]_[A-Za-z0-9]{36,}|\\bgithub_pat_[A-Za-z0-9_]{22,}|\\bglpat-[A-Za-z0-9_-]{20,}"
      "|\\bxox[abeprs]-[A-Za-z0-9-]{10,}|\\bsk_(?:live|test)_[A-Za-z0-9]{16,}|\\bAIza[0-9A-Za-z_-]{35}"
-     "|://[^/\\s:@]{1,64}:\\K[^@/\\s]{1,128}(?=@)"
+     "|://[^/\\s:@]{0,64}:\\K[^/\\s]{1,128}(?=@)"
      "|(?i:(?:password|passwd|secret|token|(?:api|access)[_-]?key)\\\\?[\"']?\\s{0,4}[:=]\\s{0,4}"
      "(?:\\\\?\"(?:(?:bearer|basic)\\s{1,4})?\\K[^\"\\\\]+|'(?:(?:bearer|basic)\\s{1,4})?\\K[^']+"
      "|(?:(?:bearer|basic)\\s{1,4})?\\K[^\\s\"',;&\\\\]{3,})))"},

@@ -104,6 +104,7 @@ static int init(struct tail_file *file, const char *name)
     if (!file->name)
         return -ENOMEM;
     int err = file->inflate ? gunzip_size(file->fd, &file->size) : tail_file_look(file, 0);
+    file->size += file->inflate && file->size == 0; /* perhaps only its last member is empty: reading tells */
     return err < 0 ? err : check_head(file);
 }
 
@@ -171,8 +172,11 @@ ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t of
         return n < 0 ? -errno : n;
     }
     ssize_t n = gunzip_read(file->gunzip, to, len, offset);
-    if (n >= 0 && (size_t)n < len && offset + (size_t)n < file->size)
+    bool is_end = n >= 0 && (size_t)n < len;
+    if (is_end && offset + (size_t)n < file->size)
         file->size = offset + (size_t)n;
+    else if (n >= 0 && !is_end && offset + len >= file->size)
+        file->size = gunzip_extent(file->gunzip);
     return n;
 }
 
@@ -483,6 +487,8 @@ void tail_file_reset(struct tail_file *file, const struct offsets *offsets)
         file->skip[i] = file->told[i] = larger(file->pos, committed(file, i, offsets));
     if (file->by_head && !file->inflate)
         cut_positions(file);
+    if (file->inflate && file->size < file->pos)
+        file->size = file->pos + 1; /* its last member only was counted: reading tells */
 }
 
 bool tail_file_is_committed(const struct tail_file *file, const struct offsets *offsets)

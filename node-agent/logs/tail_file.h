@@ -91,7 +91,7 @@ int tail_file_inflate(struct tail_file *file, size_t most, unsigned *gunzips);
 void tail_file_deflate(struct tail_file *file);
 
 /* tail_file_read: up to len bytes at the offset. How many or a negative errno. Where a gzip file turns out to
- * be shorter than it said, its size becomes what there is. */
+ * be shorter or longer than it said, its size becomes what there is, or what is known of it. */
 ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t offset);
 
 /* tail_file_is_same_head: whether b begins with what a is known to begin with (and that is something). */

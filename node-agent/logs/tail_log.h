@@ -62,7 +62,8 @@ struct tail_log {
     bool plain;           /* a host file: lines without a format */
     bool recalled;        /* a line of it was read since its positions were set */
     struct log_bulk bulk; /* log_bulk.h: whether it goes apart from the others */
-    bool restarted; /* a file of it turned out to be another one: there is more to read than its size said */
+    bool is_longer; /* there is more to read than its files' sizes said: one turned out to be another, or more
+                     */
     struct tail_file *files;
     struct tail_stream streams[CRI_STREAMS];
     struct log_plan *plan; /* owned; NULL: no rule is for it */

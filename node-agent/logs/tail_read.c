@@ -71,8 +71,9 @@ static int take_lines(struct tail_reader *r, struct tail_log *log, struct tail_f
 }
 
 /* Where the line at pos ends, looking on from where the last look ended; TAIL_NONE: not yet. */
-static uint64_t find_end(struct tail_reader *r, struct tail_file *file)
+static uint64_t find_end(struct tail_reader *r, struct tail_file *file, bool *ret_newline)
 {
+    *ret_newline = false;
     if (file->scanned < file->pos)
         file->scanned = file->pos;
     while (file->scanned < file->size && file->scanned - file->pos < TAIL_MAX_LINE) {
@@ -80,6 +81,7 @@ static uint64_t find_end(struct tail_reader *r, struct tail_file *file)
         if (n <= 0)
             return TAIL_NONE;
         const uint8_t *newline = memchr(r->block.ptr, '\n', (size_t)n);
+        *ret_newline = newline != NULL;
         if (newline)
             return file->scanned + (uint64_t)(newline - r->block.ptr);
         file->scanned += (uint64_t)n;
@@ -91,7 +93,8 @@ static uint64_t find_end(struct tail_reader *r, struct tail_file *file)
 static int take_long_line(struct tail_reader *r, struct tail_log *log, struct tail_file *file,
                           uint64_t *budget, bool *ret_found)
 {
-    uint64_t end = find_end(r, file);
+    bool has_newline;
+    uint64_t end = find_end(r, file, &has_newline);
     *ret_found = end != TAIL_NONE;
     if (end == TAIL_NONE)
         return 0;
@@ -100,7 +103,7 @@ static int take_long_line(struct tail_reader *r, struct tail_log *log, struct ta
         return (int)n;
     int err = tail_line_take(r, log, file, file->pos, buf_bytes(&r->block));
     if (err == 0)
-        file->pos = end + (end < file->size);
+        file->pos = end + has_newline;
     *budget -= *budget < r->max_line ? *budget : r->max_line;
     return err;
 }
@@ -144,7 +147,7 @@ static int restart(struct tail_reader *r, struct tail_log *log, struct tail_file
             return err;
     }
     tail_file_restart(file);
-    log->restarted = true;
+    log->is_longer = true;
     return tail_file_look(file, r->mono_ns);
 }
 
@@ -196,7 +199,7 @@ static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_f
 {
     if (log->plan && log->plan->excluded_by)
         return pass_over(r, log, file, ret_result);
-    uint64_t before = file->pos, unread = file->size - file->pos;
+    uint64_t before = file->pos, size = file->size, unread = size - before;
     size_t most = unread < r->block.max ? (size_t)unread : r->block.max;
     size_t some = *budget + TAIL_MARGIN < most ? (size_t)*budget + TAIL_MARGIN : most;
     int err = read_lines(r, log, file, some, budget);
@@ -204,7 +207,8 @@ static int read_block(struct tail_reader *r, struct tail_log *log, struct tail_f
         err = read_lines(r, log, file, most, budget);
     if (err == -ESTALE)
         return restart(r, log, file);
-    if (err < 0 || file->pos > before)
+    log->is_longer |= file->size > size; /* a gzip file that is longer than it said */
+    if (err < 0 || file->pos > before || file->size > size)
         return err;
     bool found = false;
     if (r->block.len == r->block.max)
@@ -245,7 +249,7 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
         return 0;
     }
     while (err == 0 && file->pos < file->size) {
-        uint64_t before = file->pos;
+        uint64_t before = file->pos, size = file->size;
         if (*budget == 0) {
             *ret_result = TAIL_MORE;
             return 0;
@@ -259,7 +263,7 @@ static int read_file(struct tail_reader *r, struct tail_log *log, struct tail_fi
             err = identity_err < 0 ? identity_err : err;
         }
         *ret_result = result == TAIL_WAIT ? TAIL_WAIT : TAIL_DONE;
-        if (result != TAIL_MORE || (err == 0 && file->pos == before && file->identity))
+        if (result != TAIL_MORE || (err == 0 && file->pos == before && file->size == size && file->identity))
             break;
     }
     if (file->pos >= file->size && file->gunzip) {

@@ -8,6 +8,15 @@
 #include <unistd.h>
 #include <zlib.h>
 
+/* Appends a member of its own to a gzip file. */
+static inline void gzip_append(const char *zipped, const void *bytes, size_t len)
+{
+    gzFile out = gzopen(zipped, "ab");
+    assert_non_null(out);
+    assert_int_equal(gzwrite(out, bytes, (unsigned)len), len);
+    assert_int_equal(gzclose(out), Z_OK);
+}
+
 /* Leaves the plain file beside it. */
 static inline void gzip_beside(const char *path)
 {

@@ -98,9 +98,48 @@ static void test_gunzip_gives_what_stands_before_the_damage(void **state)
     close(fd);
 }
 
+static void append_bytes(const char *to, const char *bytes, size_t len)
+{
+    FILE *out = fopen(to, "ab");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, len, out), len);
+    fclose(out);
+}
+
+static void test_gunzip_reads_several_members_as_one(void **state)
+{
+    (void)state;
+    static const size_t cuts[] = {0, 1000, 1000, 50000, SIZE};
+    char several[PATH_MAX + 16];
+    snprintf(several, sizeof several, "%s.several", path);
+    for (size_t i = 0; i + 1 < sizeof cuts / sizeof *cuts; i++)
+        gzip_append(several, text + cuts[i], cuts[i + 1] - cuts[i]);
+    append_bytes(several, "\0\0\0", 3);
+    int fd = open(several, O_RDONLY);
+    struct gunzip *gunzip = open_gunzip(fd);
+    expect(gunzip, 0, 1000, 1000);
+    assert_true(gunzip_extent(gunzip) > 1000);
+    for (size_t at = 900; at < SIZE; at += MOST)
+        expect(gunzip, at, MOST, SIZE - at < MOST ? SIZE - at : MOST);
+    assert_int_equal(gunzip_extent(gunzip), SIZE);
+    expect(gunzip, 0, 2000, 2000); /* from the beginning again */
+    assert_false(gunzip_is_damaged(gunzip));
+    gunzip_free(gunzip);
+    append_bytes(several, "x", 1); /* that is no member */
+    gunzip = open_gunzip(fd);
+    for (size_t at = 0; at < SIZE; at += MOST)
+        expect(gunzip, at, MOST, SIZE - at < MOST ? SIZE - at : MOST);
+    assert_int_equal(gunzip_extent(gunzip), SIZE);
+    assert_true(gunzip_is_damaged(gunzip));
+    gunzip_free(gunzip);
+    close(fd);
+    unlink(several);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gunzip_reads_several_members_as_one),
         cmocka_unit_test(test_gunzip_reads_forwards_overlapping_and_from_the_start_again),
         cmocka_unit_test(test_gunzip_gives_what_stands_before_the_damage),
     };

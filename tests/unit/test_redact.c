@@ -78,6 +78,8 @@ static void test_redact_replaces_credentials_and_keeps_their_names(void **state)
         {"{\"api_key\": \"abc123\", \"a\": 1}", "{\"api_key\": \"#\", \"a\": 1}"},
         {"{\\\"token\\\":\\\"abc123\\\"}", "{\\\"token\\\":\\\"#\\\"}"},
         {"postgres://user:s3cret@db:5432/x", "postgres://user:#@db:5432/x"},
+        {"redis://:s3cret@cache:6379/0", "redis://:#@cache:6379/0"},
+        {"amqp://u:p@ss:w@mq:5672/ up", "amqp://u:#@mq:5672/ up"},
         {"the password is long", "the password is long"},
         {"{\"password\": \"two words, here\", \"n\": 1}", "{\"password\": \"#\", \"n\": 1}"},
         {"token: Bearer abcdefghijkl end", "token: Bearer # end"},

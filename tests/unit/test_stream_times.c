@@ -17,8 +17,12 @@ static void test_stream_times_know_nothing_at_first(void **state)
 {
     (void)state;
     assert_false(stream_times_is_in_use(&times, MINUTE));
-    stream_times_post(&times, 1, 100 * MINUTE, MINUTE); /* what was not taken alone says nothing */
+    stream_times_post(&times, 1, 140 * MINUTE, MINUTE); /* what was not taken alone says nothing */
     assert_int_equal(stream_times_safe_from(&times, 1, MINUTE, 7), 7);
+    stream_times_use(&times, MINUTE);
+    assert_true(stream_times_is_in_use(&times, MINUTE));
+    stream_times_take(&times, 1, 100 * MINUTE, 100 * MINUTE, MINUTE); /* it was under way meanwhile */
+    assert_int_equal(stream_times_safe_from(&times, 1, MINUTE, 7), 110 * MINUTE);
 }
 
 static void test_stream_times_are_safe_from_what_was_taken(void **state)

@@ -1,5 +1,6 @@
 /* The log source in single situations, on a real folder and a real loop. */
 #include "node-agent/logs/tail.h"
+#include "node-agent/logs/tail_read.h"
 #include "tests/unit/logs_fixture.h"
 
 /* ---- */
@@ -269,6 +270,55 @@ static void test_tail_reads_what_replaced_a_file_of_the_same_size(void **state)
     assert_int_equal(truncate(path, 0), 0);
     put(f, POD "/0.log", "stdout F 2");
     expect(f, "stdout|1\nstdout|2\n");
+}
+
+/* The last member, whose size the file tells, is the smallest one, and the first line ends in the second. */
+static void test_tail_reads_every_member_of_a_gzip_file(void **state)
+{
+    struct fixture *f = *state;
+    char zipped[PATH_MAX], path[PATH_MAX], line[256];
+    path_of(f, POD "/line", path);
+    put(f, POD "/line", "stdout F 2");
+    FILE *in = fopen(path, "r");
+    assert_non_null(fgets(line, sizeof line, in));
+    fclose(in);
+    unlink(path);
+    path_of(f, POD "/0.log.20260101-000000", zipped);
+    put(f, POD "/0.log.20260101-000000", "stdout P 1-");
+    gzip_log(f, POD "/0.log.20260101-000000");
+    strcat(zipped, ".gz");
+    size_t half = strlen(line) / 2;
+    for (int i = 0; i < 2000; i++) {
+        gzip_append(zipped, line, half);
+        gzip_append(zipped, line + half, strlen(line) - half);
+    }
+    gzip_append(zipped, "", 0);
+    put(f, POD "/0.log", "stdout F 3");
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 2001);
+    assert_non_null(strstr(f->got, "stdout|1-2\nstdout|2\n"));
+    assert_non_null(strstr(f->got, "stdout|2\nstdout|3\n"));
+}
+
+/* What is longer than a line may be is ended, and goes on with its next byte. */
+static void test_tail_ends_a_line_without_an_end(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    path_of(f, POD "/0.log", path);
+    put_bytes(f, POD "/0.log", "", 0);
+    int fd = open(path, O_WRONLY);
+    static char x[1 << 20];
+    memset(x, 'x', sizeof x);
+    for (int i = 0; i < TAIL_MAX_LINE / (1 << 20); i++)
+        assert_int_equal(pwrite(fd, x, sizeof x, (off_t)i << 20), sizeof x);
+    assert_int_equal(pwrite(fd, "yz\n", 3, TAIL_MAX_LINE), 3);
+    close(fd);
+    start(f);
+    take_all(f);
+    assert_int_equal(f->count, 2);
+    assert_non_null(strstr(f->got, "\nunknown|yz\n"));
 }
 
 static void test_tail_unpacks_few_files_at_a_time(void **state)
@@ -803,6 +853,8 @@ int main(void)
         WITH_FIXTURE(test_tail_does_not_repeat_a_file_compressed_under_its_eyes),
         WITH_FIXTURE(test_tail_reads_a_file_truncated_renamed_and_compressed_in_its_place),
         WITH_FIXTURE(test_tail_reads_what_replaced_a_file_of_the_same_size),
+        WITH_FIXTURE(test_tail_reads_every_member_of_a_gzip_file),
+        WITH_FIXTURE(test_tail_ends_a_line_without_an_end),
         WITH_FIXTURE(test_tail_unpacks_few_files_at_a_time),
         WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),

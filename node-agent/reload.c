@@ -1,0 +1,45 @@
+#include "node-agent/reload.h"
+
+#include <errno.h>
+
+#include "base/http/http_tls.h"
+#include "base/start_probe.h"
+
+static int check_otlp(const struct agent_config *next, const char *const *in_use, struct buf *errors)
+{
+    char words[HTTP_TLS_WORDS];
+    struct http_tls *tls = NULL;
+    int err = start_probe_listen("otlp.listen_http", next->otlp.listen_http, in_use, errors);
+    err = start_probe_listen("otlp.listen_grpc", next->otlp.listen_grpc, in_use, errors) < 0 ? -EINVAL : err;
+    if (next->otlp.tls.cert_file && *next->otlp.tls.cert_file &&
+        http_tls_new(&next->otlp.tls, &tls, words, sizeof words) < 0) {
+        (void)buf_printf(errors, "otlp.tls: %s\n", words);
+        err = -EINVAL;
+    }
+    http_tls_free(tls);
+    return err;
+}
+
+static int check_files(const struct agent_config *next, struct buf *errors)
+{
+    return start_probe_file("gateway.tls.ca_file", next->gateway.tls.ca_file, errors) < 0 ||
+                   start_probe_file("gateway.tls.cert_file", next->gateway.tls.cert_file, errors) < 0 ||
+                   start_probe_file("gateway.tls.key_file", next->gateway.tls.key_file, errors) < 0 ||
+                   start_probe_folder("state_folder", next->state_folder, errors) < 0 ||
+                   start_probe_folder("spool.path", next->spool.path, errors) < 0
+               ? -EINVAL
+               : 0;
+}
+
+int reload_check(const struct agent_config *in_force, const struct agent_config *next, struct buf *errors)
+{
+    bool has_otlp = in_force->otlp.enabled;
+    const char *const in_use[] = {in_force->web.listen, has_otlp ? in_force->otlp.listen_http : NULL,
+                                  has_otlp ? in_force->otlp.listen_grpc : NULL, NULL};
+    int err = check_files(next, errors);
+    if (start_probe_listen("web.listen", next->web.listen, in_use, errors) < 0)
+        err = -EINVAL;
+    if (next->otlp.enabled && check_otlp(next, in_use, errors) < 0)
+        err = -EINVAL;
+    return err;
+}
