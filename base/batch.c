@@ -154,6 +154,14 @@ const char *telemetry_name(enum telemetry signal)
     return "unknown";
 }
 
+int telemetry_find(struct bytes name)
+{
+    for (int s = 0; s < TELEMETRY_COUNT; s++)
+        if (bytes_equal(name, bytes_of_string(telemetry_name((enum telemetry)s))))
+            return s;
+    return -1;
+}
+
 #define BULK "/bulk"
 
 void batch_name_bulk(const char *origin, char ret_bulk[BATCH_MAX_ORIGIN + 1])

@@ -128,4 +128,7 @@ int boot_compare(struct boot a, struct boot b);
 /* telemetry_name: "metrics", "logs", "traces". */
 const char *telemetry_name(enum telemetry signal);
 
+/* telemetry_find: the enum telemetry of that name; -1: there is none. */
+int telemetry_find(struct bytes name);
+
 #endif

@@ -25,12 +25,9 @@ static const char *port_of(const char *address)
     return colon ? colon + 1 : "";
 }
 
-/* Any port will do, or it is ours already. */
-static bool is_free_anyway(const char *address, const char *const *in_use)
+/* Whether the program listens on this port itself, on whichever address. */
+static bool is_ours(const char *port, const char *const *in_use)
 {
-    const char *port = port_of(address);
-    if (strcmp(port, "0") == 0)
-        return true;
     for (; *in_use; in_use++)
         if (strcmp(port_of(*in_use), port) == 0)
             return true;
@@ -70,11 +67,13 @@ int start_probe_listen(const char *key, const char *address, const char *const *
 {
     char host[256];
     struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    if (!*address || is_free_anyway(address, in_use))
+    const char *port = port_of(address);
+    if (!*address)
         return 0;
+    if (is_ours(port, in_use)) /* it will be free; the host is still to be one of this machine */
+        port = "0";
     int err = split(address, host, sizeof host);
-    if (err == 0 &&
-        getaddrinfo(*host && strcmp(host, "*") != 0 ? host : NULL, port_of(address), &hints, &found) != 0)
+    if (err == 0 && getaddrinfo(*host && strcmp(host, "*") != 0 ? host : NULL, port, &hints, &found) != 0)
         err = -EADDRNOTAVAIL;
     if (err == 0) {
         err = try_to_listen(found);

@@ -11,7 +11,7 @@
 
 /* start_probe_listen: whether the address ("host:port", "[v6]:port", ":port", with tcp:// or tls+tcp:// or
  * without) can be listened on. in_use: NULL-terminated addresses that the program listens on itself; another
- * one with the port of one of them is taken to be free. "" is fine. */
+ * one with the port of one of them is tried with any port, so that only its host is judged. "" is fine. */
 int start_probe_listen(const char *key, const char *address, const char *const *in_use, struct buf *errors);
 
 /* start_probe_folder: whether the folder can be written to, or be made. "" is fine. */

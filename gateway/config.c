@@ -94,6 +94,10 @@ static const struct conf_option backend_options[] = {
      .help =
          "Decoded bytes a second, of all origins together, of what waited more than 30 s (a backlog after an "
          "outage) and of `replay` without --rate; 0: as fast as the backend takes it."},
+    {"resend_window", CONF_DURATION, BACKEND(resend_window_ms), "10m", 0, 50 * MINUTE,
+     .help = "Logs: how much of what was delivered before a restart of Loki is posted again when Loki says "
+             "that it left lines out of its WAL (repeats change nothing there): twice its "
+             "ingester.wal.checkpoint_duration; 0: nothing."},
     {"drop_on_client_error", CONF_BOOL, BACKEND(drop_on_client_error), "false",
      .help = "401, 403, 404, 405, 407 and redirects drop the data, as the remote-write text has it, instead "
              "of holding it."},
@@ -186,7 +190,7 @@ static const struct conf_option otlp_options[] = {
              "answered 503."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
      .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
-             "RetryInfo."},
+             "RetryInfo; a gRPC call whose own time is shorter (`grpc-timeout`) after nine tenths of it."},
     {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
      .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
              "spread again; 0: never."},

@@ -35,6 +35,7 @@ struct gateway_backend_config {
     int64_t lanes;         /* requests in flight */
     int64_t stream_rate_bytes, stream_burst_bytes; /* logs: pacing per stream */
     int64_t replay_rate_bytes; /* decoded bytes a second of what waited long; 0: no limit */
+    int64_t resend_window_ms;  /* logs: resend.h; 0: never */
     bool drop_on_client_error; /* as the remote-write text has it: 401, 403, 404, 405, 407 and redirects drop
                                   the data */
 };

@@ -14,11 +14,13 @@
 #include "gateway/ask/refused.h"
 #include "gateway/ask/replay.h"
 #include "gateway/ask/replicas.h"
+#include "gateway/ask/resend.h"
 #include "gateway/ask/status.h"
 #include "gateway/ask/tap.h"
 #include "gateway/config.h"
 #include "gateway/discovery/pods.h"
 #include "gateway/fanout/fanout.h"
+#include "gateway/homes_watch.h"
 #include "gateway/intake/drain.h"
 #include "gateway/intake/otlp_intake.h"
 #include "gateway/intake/receive.h"
@@ -47,6 +49,8 @@ struct gateway {
     struct jobs *jobs;                       /* owned */
     struct refused *refused;                 /* owned */
     struct replay *replay;                   /* owned */
+    struct resend *resend;                   /* owned */
+    struct homes_watch *homes;               /* owned */
     struct web_parts parts;                  /* with fan-out, owned here */
     struct drain *drain;                     /* owned */
     struct nng_watch *watch;                 /* owned */
@@ -165,6 +169,11 @@ static int start_control(struct gateway *gw)
                           gw->replicas, &gw->refused);
     if (err == 0)
         err = replay_new(gw->control, gw->jobs, &gw->config, gw->buffers, &gw->replay);
+    if (err == 0)
+        err = homes_watch_new(&gw->loop, gw->receive, gw->parts.fanout, &gw->homes);
+    if (err == 0)
+        err = resend_new(&gw->loop, &gw->config, gw->buffers, gw->parts.fanout, gw->parts.discards,
+                         gw->receive, &gw->resend);
     return err < 0 ? tell_failure("control_socket", err, NULL) : 0;
 }
 
@@ -215,6 +224,8 @@ static void stop(struct gateway *gw)
     web_close(gw->web);
     tap_close(gw->tap);
     replicas_close(gw->replicas);
+    resend_close(gw->resend);
+    homes_watch_close(gw->homes);
     discard_watch_close(gw->parts.discards);
     gw->parts.discards = NULL;
     status_close(gw->status);
@@ -250,6 +261,10 @@ static void drain(struct gateway *gw)
         return;
     log_info("draining", "timeout_ms=%lld", (long long)gw->config.drain_timeout_ms);
     gw->parts.draining = true;
+    resend_close(gw->resend); /* fan-out ends while it drains */
+    gw->resend = NULL;
+    homes_watch_close(gw->homes);
+    gw->homes = NULL;
     if (gw->otlp)
         otlp_intake_drain(gw->otlp, drain_agents, gw);
     else
@@ -312,6 +327,7 @@ static void on_reload(void *ctx)
     if (check(gw) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", gw->config_path);
         show_wrong(gw, true);
+        stats_add(stats_cell(gw->stats, GATEWAY_RELOADS_FAILED), 1);
         return;
     }
     log_info("reloading", "file=%s", gw->config_path);

@@ -58,6 +58,10 @@
     X(DISCARDED, "tributary_gateway_backend_discarded_records", STATS_GAUGE, 1,                              \
       "Records that the backend says it discarded since its start, of all its senders, by its reason.",      \
       "signal", "backend", "reason")                                                                         \
+    X(FORGOTTEN, "tributary_gateway_backend_forgotten_records", STATS_GAUGE, 1,                              \
+      "Records that the backend (Loki) says it left out of its WAL at its start; what it got before is "     \
+      "posted again and counts as replayed.",                                                                \
+      "signal", "backend")                                                                                   \
     X(LAG_SECONDS, "tributary_gateway_backend_lag_seconds", STATS_GAUGE, 1e-9,                               \
       "Age of the oldest row owed.", "signal", "backend")                                                    \
     X(LAG_BYTES, "tributary_gateway_backend_lag_bytes", STATS_GAUGE, 1, "Compressed bytes owed.", "signal",  \
@@ -105,6 +109,8 @@
     /* the program */                                                                                        \
     X(CONFIG_WRONG, "tributary_gateway_config_wrong", STATS_GAUGE, 1,                                        \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(RELOADS_FAILED, "tributary_gateway_config_reloads_failed_total", STATS_COUNTER, 1,                     \
+      "Reloads that changed nothing, because the configuration is wrong or cannot be started with.")         \
     X(CONFIG_LOADED, "tributary_gateway_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                 \
       "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "base/http/http_tls.h"
+#include "base/otlp/otlp_probe.h"
 #include "base/start_probe.h"
 
 enum { MOST_ADDRESSES = 64 };
@@ -19,21 +19,6 @@ static void list_addresses(const struct gateway_config *config, const char *to[M
         to[n++] = config->otlp.listen_grpc;
     }
     to[n] = NULL;
-}
-
-static int check_otlp(const struct gateway_config *next, const char *const *in_use, struct buf *errors)
-{
-    char words[HTTP_TLS_WORDS];
-    struct http_tls *tls = NULL;
-    int err = start_probe_listen("otlp.listen_http", next->otlp.listen_http, in_use, errors);
-    err = start_probe_listen("otlp.listen_grpc", next->otlp.listen_grpc, in_use, errors) < 0 ? -EINVAL : err;
-    if (next->otlp.tls.cert_file && *next->otlp.tls.cert_file &&
-        http_tls_new(&next->otlp.tls, &tls, words, sizeof words) < 0) {
-        (void)buf_printf(errors, "otlp.tls: %s\n", words);
-        err = -EINVAL;
-    }
-    http_tls_free(tls);
-    return err;
 }
 
 static int check_agents(const struct gateway_config *next, const char *const *in_use, struct buf *errors)
@@ -54,7 +39,8 @@ int reload_check(const struct gateway_config *in_force, const struct gateway_con
     const char *in_use[MOST_ADDRESSES + 4];
     list_addresses(in_force, in_use);
     int err = check_agents(next, in_use, errors);
-    if (next->otlp.enabled && check_otlp(next, in_use, errors) < 0)
+    if (next->otlp.enabled &&
+        otlp_probe_start(next->otlp.listen_http, next->otlp.listen_grpc, &next->otlp.tls, in_use, errors) < 0)
         err = -EINVAL;
     if (start_probe_listen("web.listen", next->web.listen, in_use, errors) < 0 ||
         start_probe_folder("buffer.folder", next->buffer.folder, errors) < 0)

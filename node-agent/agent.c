@@ -452,6 +452,7 @@ static void on_reload(void *ctx)
     if (check(agent) < 0) {
         log_error("not reloaded: the configuration is wrong", "file=%s", agent->config_path);
         show_wrong(agent, true);
+        stats_add(stats_cell(agent->stats, AGENT_RELOADS_FAILED), 1);
         return;
     }
     log_info("reloading", "file=%s", agent->config_path);

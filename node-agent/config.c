@@ -206,7 +206,7 @@ static const struct conf_option otlp_options[] = {
      .help = "Put the sending pod's k8s.* attributes on each resource that does not have them."},
     {"ack_timeout", CONF_DURATION, AT(otlp.ack_timeout_ms) - AT(otlp), "9s", 100, 10 * MINUTE,
      .help = "A request not committed by then is answered 503 with Retry-After, or UNAVAILABLE with "
-             "RetryInfo."},
+             "RetryInfo; a gRPC call whose own time is shorter (`grpc-timeout`) after nine tenths of it."},
     {"max_connection_age", CONF_DURATION, AT(otlp.max_connection_age_ms) - AT(otlp), "10m", 0, 24 * HOUR,
      .help = "A connection older than that (10 % more or less) ends after its answers, so that clients "
              "spread again; 0: never."},
@@ -235,7 +235,8 @@ static const struct conf_option spool_options[] = {
     {"size", CONF_SIZE, AT(spool.size_bytes) - AT(spool), "1GiB", 16 * MIB, 1024 * GIB,
      .help =
          "Bytes on the disk at most: half for metrics, a quarter each for logs and traces of OTLP. Past it "
-         "the oldest samples are dropped and counted, and senders of OTLP are answered 503."},
+         "the oldest samples are dropped and counted, and senders of OTLP are answered 503. One OTLP request "
+         "may take a thirtieth of it, compressed."},
     {0},
 };
 

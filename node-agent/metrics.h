@@ -97,6 +97,8 @@
       "1 while another agent of this node holds the lock of the state folder.")                              \
     X(CONFIG_WRONG, "tributary_agent_config_wrong", STATS_GAUGE, 1,                                          \
       "1 while the configuration file is wrong and the former one is in force.", "file")                     \
+    X(RELOADS_FAILED, "tributary_agent_config_reloads_failed_total", STATS_COUNTER, 1,                       \
+      "Reloads that changed nothing, because the configuration is wrong or cannot be started with.")         \
     X(CONFIG_LOADED, "tributary_agent_config_loaded_timestamp_seconds", STATS_GAUGE, 1e-9,                   \
       "When the configuration in force was loaded.")                                                         \
     /* loop */                                                                                               \

@@ -2,23 +2,8 @@
 
 #include <errno.h>
 
-#include "base/http/http_tls.h"
+#include "base/otlp/otlp_probe.h"
 #include "base/start_probe.h"
-
-static int check_otlp(const struct agent_config *next, const char *const *in_use, struct buf *errors)
-{
-    char words[HTTP_TLS_WORDS];
-    struct http_tls *tls = NULL;
-    int err = start_probe_listen("otlp.listen_http", next->otlp.listen_http, in_use, errors);
-    err = start_probe_listen("otlp.listen_grpc", next->otlp.listen_grpc, in_use, errors) < 0 ? -EINVAL : err;
-    if (next->otlp.tls.cert_file && *next->otlp.tls.cert_file &&
-        http_tls_new(&next->otlp.tls, &tls, words, sizeof words) < 0) {
-        (void)buf_printf(errors, "otlp.tls: %s\n", words);
-        err = -EINVAL;
-    }
-    http_tls_free(tls);
-    return err;
-}
 
 static int check_files(const struct agent_config *next, struct buf *errors)
 {
@@ -39,7 +24,8 @@ int reload_check(const struct agent_config *in_force, const struct agent_config 
     int err = check_files(next, errors);
     if (start_probe_listen("web.listen", next->web.listen, in_use, errors) < 0)
         err = -EINVAL;
-    if (next->otlp.enabled && check_otlp(next, in_use, errors) < 0)
+    if (next->otlp.enabled &&
+        otlp_probe_start(next->otlp.listen_http, next->otlp.listen_grpc, &next->otlp.tls, in_use, errors) < 0)
         err = -EINVAL;
     return err;
 }

@@ -72,6 +72,7 @@ int wire_encode_resume(const struct wire_resume *resume, struct buf *out)
     message.boot_started_ns = resume->boot.started_ns;
     message.signal = (Tributary__Signal)resume->signal;
     message.buffer_id = (char *)resume->buffer_id;
+    message.is_only_gateway = resume->is_only_gateway;
     return frame_put(WIRE_RESUME, &message.base, out);
 }
 
@@ -83,6 +84,7 @@ static int read_resume(const Tributary__Resume *message, struct wire_resume *res
     *resume = (struct wire_resume){
         .boot = {message->boot_id, message->boot_started_ns},
         .signal = (enum telemetry)message->signal,
+        .is_only_gateway = message->is_only_gateway,
     };
     int err = frame_copy(resume->origin, sizeof resume->origin, message->origin);
     return err < 0 ? err : frame_copy(resume->buffer_id, sizeof resume->buffer_id, message->buffer_id);

@@ -52,6 +52,7 @@ struct wire_resume {
     struct boot boot;
     enum telemetry signal;
     char buffer_id[64];
+    bool is_only_gateway; /* since its start the agent has known of no other */
 };
 
 struct wire_end {

@@ -140,6 +140,7 @@ def build(results, preset):
 
 built = {}
 CTEST_LINE = re.compile(r"^\s*\d+/\d+ Test\s+#\d+: (\S+) \.+\s*(\*\*\*)?(.*?)\s+([\d.]+) sec", re.M)
+CTEST_START = re.compile(r"^\s*Start +\d+: ")
 
 
 def ctest(results, step, preset, patterns):
@@ -149,16 +150,27 @@ def ctest(results, step, preset, patterns):
         argv += ["-R", "|".join(re.escape(p) for p in patterns)]
     status, seconds, log = run_logged(f"ctest-{preset}", argv, 1200, sanitizer_options())
     with open(log, errors="replace") as f:
-        found = CTEST_LINE.findall(f.read())
-    for name, bad, words, took in found:
+        text = f.read()
+    found = list(CTEST_LINE.finditer(text))
+    for at, match in enumerate(found):
+        name, bad, words, took = match.groups()
         outcome = "skipped" if "Skipped" in words else "failed" if bad else "passed"
-        results.append(Result(step, name, outcome, float(took), words if outcome != "passed" else "", log if bad else ""))
+        said = keep_part(f"ctest-{preset}-{name}", text[match.start():found[at + 1].start() if at + 1 < len(found) else None]) if bad else ""
+        results.append(Result(step, name, outcome, float(took), words if outcome != "passed" else "", said))
     failed = [r.name for r in results if r.step == step and r.outcome == "failed"]
     say(f"{step}: {len(found)} unit tests and corpus replays, {len(failed)} failed ({seconds:.1f} s)")
     if status != 0:
         show(log, 200)
         if not failed:
             results.append(Result(step, "ctest", "failed", seconds, "out of time" if status is None else f"exit status {status}"))
+
+
+def keep_part(name, text):
+    """Keeps what one test of a ctest run said in a log of its own."""
+    path = os.path.join(LOGS, name + ".log")
+    with open(path, "w") as f:
+        f.writelines(line for line in text.splitlines(True) if not CTEST_START.match(line))
+    return path
 
 
 def sanitizer_options():

@@ -26,7 +26,7 @@ from lib.page import CountingPage
 from lib.peers import Jaeger, Loki, Prometheus
 from lib.process import free_port, workdir
 from lib.programs import Agent, Gateway
-from lib.query import jaeger_trace, loki_lines, prom_samples
+from lib.query import jaeger_trace, loki_forgotten, loki_lines, prom_samples
 from lib.trace_sender import TraceSender
 from lib.wait import wait_for
 
@@ -305,7 +305,12 @@ def judge(gateways, agents, logs, traces, scrapes, backends, is_calm):
         print(cause, by)
     late = {s: int(sum(g.metric("tributary_gateway_late_batches_total", signal=s) for g in gateways)) for s in ("metrics", "logs", "traces")}
     print("late batches left out", late)
-    bad = report("lines missing in Loki of %d" % sum(len(log.written) for log in logs), len(missing_lines(loki, logs)), 0)
+    print("lines that Loki left out of its WAL at its last start", loki_forgotten(loki), "posted again in all",
+          int(sum(g.metric("tributary_gateway_replayed_records_total", signal="logs") for g in gateways)))
+    gone = missing_lines(loki, logs)
+    bad = report("lines missing in Loki of %d" % sum(len(log.written) for log in logs), len(gone), 0)
+    for pod, ns, text in sorted(gone)[:50]:
+        print("missing", pod, ns, text)
     bad |= report(f"traces missing in Jaeger of {len(traces)}", len(missing_traces(jaeger, traces)), 0)
     missing = lost - kept.get(OVERTAKEN, set())
     bad |= report(f"samples of {scrapes.count() * SERIES} neither in Prometheus nor kept as overtaken ({len(lost)} are; in memory at a kill "

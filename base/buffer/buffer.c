@@ -89,6 +89,7 @@ static struct buffer *new_buffer(const struct buffer_options *options)
     buffer->lock_fd = -1;
     buffer->signal = options->signal;
     buffer->when_full = options->when_full;
+    buffer->keeps_senders = options->keeps_senders;
     buffer->quota_bytes = buffer->tally.quota_bytes = options->quota_bytes;
     buffer->tally.quota_age_ms = options->quota_age_ms;
     buffer->quota_age_ns = options->quota_age_ms * 1000000;

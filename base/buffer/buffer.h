@@ -38,6 +38,7 @@ struct buffer_options {
     int64_t quota_age_ms; /* when the oldest row owed is older, when_full applies as at the quota; 0: never */
     int64_t retention_ms; /* rows delivered everywhere are kept so long, as far as the quota has room */
     enum buffer_when_full when_full;
+    bool keeps_senders; /* buffer_reader_sources gives a batch's unknown senders in place of its files */
     const char *const *backends; /* names of the signal's backends, count of them */
     size_t backend_count;
 };
@@ -255,7 +256,8 @@ int buffer_reader_payload(struct buffer_reader *reader, int64_t row_id, struct b
 
 /* buffer_reader_sources: appends which runs of files the row holds: a line "FILE BEGIN END" each, in the
  * order in which the agent named them (BATCH_MAX_SOURCES, at most 64 KiB of them). Nothing for a row without
- * any. 0, -ENOENT, -EIO, errors of buf_append. */
+ * any. With keeps_senders: a line "HOST BEGIN END" for each of the batch's senders. 0, -ENOENT, -EIO, errors
+ * of buf_append. */
 int buffer_reader_sources(struct buffer_reader *reader, int64_t row_id, struct buf *out);
 
 /* buffer_reader_postings: calls each(ctx, key, note) for what the backend had under way when the program
@@ -292,8 +294,25 @@ struct buffer_replay { /* one that was begun and not ended */
 /* buffer_reader_replay: of the reader's backend. 0, -ENOENT, -EIO. */
 int buffer_reader_replay(struct buffer_reader *reader, const char *plan, struct buffer_replay *ret_replay);
 
+/* buffer_reader_replay_is_done: whether one of that plan was ended. 0, -EIO. */
+int buffer_reader_replay_is_done(struct buffer_reader *reader, const char *plan, bool *ret_is_done);
+
+/* buffer_reader_replay_oldest: the least N of the plans "prefixN" that were not ended, or were ended after
+ * since_ns; INT64_MAX: none. 0, -EIO. */
+int buffer_reader_replay_oldest(struct buffer_reader *reader, const char *prefix, int64_t since_ns,
+                                int64_t *ret_number);
+
+/* buffer_reader_progress_last: when a cursor of the reader's backend moved last, not after until_ns: at most
+ * a minute before it truly did. 0: never, as far as is known. 0, -EIO. */
+int buffer_reader_progress_last(struct buffer_reader *reader, int64_t until_ns, int64_t *ret_at_ns);
+
+/* buffer_reader_progress: where the cursors of the reader's backend stood at_ns, or somewhat earlier; what
+ * lies beyond the last hour of deliveries counts as the earliest that is known. 0, -EIO. */
+int buffer_reader_progress(struct buffer_reader *reader, int64_t at_ns, int64_t ret_cursors[BUFFER_SLOTS]);
+
 /* buffer_newest: the newest committed row id of a slot (0: none), for lanes that ask whether there is work.
- * Lock-free, any thread. */
+ * It is set just after the commit, before the append is answered and the hooks are called: a reader may see
+ * the row a moment earlier. Lock-free, any thread. */
 int64_t buffer_newest(const struct buffer *buffer, int slot);
 
 /* buffer_on_commit: fn(ctx) is called on the writer's thread after every commit that added rows. At most
@@ -308,8 +327,10 @@ void buffer_off_commit(struct buffer *buffer, void (*fn)(void *ctx), void *ctx);
 
 struct buffer_state { /* any thread; a snapshot */
     int64_t file_bytes, wal_bytes, quota_bytes, quota_age_ms;
+    int64_t room_bytes; /* of the quota, for batches: without what WAL, refusals and deletes need */
     int64_t rows;
     uint64_t accepted_records, repeated_batches, full_answers, damaged_rows;
+    uint64_t dropped_batches; /* by a quota, still owed to a backend; since the start */
     int64_t commits, committed_batches, committed_bytes, commit_ns; /* for rates and mean latency */
     int64_t refused_bytes;                                          /* payloads kept in `refused` */
     uint64_t refused_forgotten;            /* records that went from there, oldest first, past its limit */
@@ -319,6 +340,10 @@ struct buffer_state { /* any thread; a snapshot */
     bool can_commit;
 };
 void buffer_get_state(struct buffer *buffer, struct buffer_state *ret_state);
+
+/* buffer_held_bytes: about what so many rows with payloads of so many bytes in all take of that room:
+ * payloads stand in whole pages, small ones in parts of one. Pure. */
+int64_t buffer_held_bytes(int64_t rows, int64_t payload_bytes);
 
 struct buffer_ledger {
     uint64_t accepted; /* records owed to the backend since the file was made */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buffer/buffer_progress.h"
 #include "base/buffer/buffer_rows.h"
 
 void buffer_backends_free(struct buffer *buffer)
@@ -68,6 +69,8 @@ int buffer_backends_load(struct buffer *buffer)
     sqlite3_reset(row);
     for (size_t i = 0; err == 0 && i < buffer->backend_count; i++)
         err = load_cursors(buffer, &buffer->backends[i]);
+    for (size_t i = 0; err == 0 && i < buffer->backend_count; i++)
+        err = buffer_progress_load(buffer, &buffer->backends[i]);
     return err < 0 ? err : got;
 }
 
@@ -163,6 +166,9 @@ int buffer_backends_configure(struct buffer *buffer, const struct buffer_options
         err = put_away(buffer, options);
     for (size_t i = 0; err == 0 && i < options->backend_count; i++)
         err = take_up(buffer, options->backends[i], is_first);
+    for (size_t i = 0; err == 0 && i < buffer->backend_count; i++)
+        if (buffer->backends[i].is_active)
+            err = buffer_progress_begin(buffer, &buffer->backends[i]);
     if (err == 0)
         err = buffer_rows_load(buffer);
     if (err == 0)
@@ -216,7 +222,8 @@ int buffer_backends_move(struct buffer *buffer, struct buffer_backend *backend, 
     if (row <= backend->cursor[slot])
         return 0;
     backend->cursor[slot] = row;
-    return buffer_sql_run(buffer_store_bind(buffer, SET_CURSOR, "iii", backend->id, (int64_t)slot, row));
+    int err = buffer_sql_run(buffer_store_bind(buffer, SET_CURSOR, "iii", backend->id, (int64_t)slot, row));
+    return err < 0 ? err : buffer_progress_note(buffer, backend, slot);
 }
 
 int buffer_backends_flush(struct buffer *buffer)

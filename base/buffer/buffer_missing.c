@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Numbers that belong to no boot, or to one of no origin, are damage, and come as NULL. */
 static const char text_of_numbers[] =
-    "SELECT o.name, t.boot_id, t.boot_started, t.delivered, n.first, n.last FROM boot t "
-    "JOIN origin o ON o.id = t.origin JOIN number n ON n.boot = t.id ORDER BY t.id, n.first";
+    "SELECT o.name, t.boot_id, t.boot_started, t.delivered, n.first, n.last FROM number n "
+    "LEFT JOIN boot t ON t.id = n.boot LEFT JOIN origin o ON o.id = t.origin ORDER BY n.boot, n.first";
 
 /* ---- what was seen */
 

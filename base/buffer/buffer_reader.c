@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
+#include "base/buffer/buffer_locks.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 
@@ -40,6 +38,16 @@
               "(SELECT sum(delivered) FROM replay WHERE backend = ?1) FROM backend WHERE id = ?1")           \
     X(REPLAY, "SELECT row, started, delivered, refused FROM replay WHERE backend = ?1 AND plan = ?2 AND "    \
               "NOT is_done")                                                                                 \
+    X(REPLAY_DONE, "SELECT count(*) FROM replay WHERE backend = ?1 AND plan = ?2 AND is_done")               \
+    X(REPLAY_OLDEST,                                                                                         \
+      "SELECT min(CAST(substr(plan, length(?2) + 1) AS INTEGER)) FROM replay WHERE backend = ?1 AND "        \
+      "substr(plan, 1, length(?2)) = ?2 AND (NOT is_done OR touched >= ?3)")                                 \
+    X(PROGRESS_LAST, "SELECT max(at) FROM progress WHERE backend = ?1 AND at <= ?2")                         \
+    X(PROGRESS,                                                                                              \
+      "SELECT slot, coalesce("                                                                               \
+      "(SELECT row FROM progress WHERE backend = ?1 AND slot = s.slot AND at <= ?2 ORDER BY at DESC LIMIT "  \
+      "1), (SELECT row FROM progress WHERE backend = ?1 AND slot = s.slot ORDER BY at LIMIT 1)) "            \
+      "FROM (SELECT DISTINCT slot FROM progress WHERE backend = ?1) s")                                      \
     X(BACKLOG,                                                                                               \
       "SELECT sum(r.records), count(*), sum(r.payload_bytes), min(r.committed_at) FROM cursor c CROSS JOIN " \
       "batch r ON r.slot = c.slot AND r.id > c.row WHERE c.backend = ?1 AND (r.owed IS NULL OR "             \
@@ -301,30 +309,27 @@ int buffer_reader_refusal(struct buffer_reader *reader, const struct buffer_refu
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
 }
 
-int buffer_reader_sources(struct buffer_reader *reader, int64_t row_id, struct buf *out)
+/* The blob of one row. -ENOENT: there is no such row. */
+static int append_blob(struct buffer_reader *reader, sqlite3_stmt *bound, struct buf *out)
 {
-    sqlite3_stmt *s = bind(reader, SOURCES, "i", row_id);
     enter(reader);
-    int got = buffer_sql_row(s);
+    int got = buffer_sql_row(bound);
     int err = got < 0 ? io_error(got) : got == 0 ? -ENOENT : 0;
     if (err == 0)
-        err = buf_append(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-    sqlite3_reset(s);
+        err = buf_append(out, sqlite3_column_blob(bound, 0), (size_t)sqlite3_column_bytes(bound, 0));
+    sqlite3_reset(bound);
     leave(reader);
     return err;
 }
 
+int buffer_reader_sources(struct buffer_reader *reader, int64_t row_id, struct buf *out)
+{
+    return append_blob(reader, bind(reader, SOURCES, "i", row_id), out);
+}
+
 int buffer_reader_refusal_payload(struct buffer_reader *reader, int64_t id, struct buf *out)
 {
-    sqlite3_stmt *s = bind(reader, REFUSED_PAYLOAD, "i", id);
-    enter(reader);
-    int got = buffer_sql_row(s);
-    int err = got < 0 ? io_error(got) : got == 0 ? -ENOENT : 0;
-    if (err == 0)
-        err = buf_append(out, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-    sqlite3_reset(s);
-    leave(reader);
-    return err;
+    return append_blob(reader, bind(reader, REFUSED_PAYLOAD, "i", id), out);
 }
 
 int buffer_reader_replay(struct buffer_reader *reader, const char *plan, struct buffer_replay *ret_replay)
@@ -340,6 +345,51 @@ int buffer_reader_replay(struct buffer_reader *reader, const char *plan, struct 
     sqlite3_reset(s);
     leave(reader);
     return got > 0 ? 0 : got < 0 ? io_error(got) : -ENOENT;
+}
+
+/* The first column of the only row; fallback for NULL. */
+static int read_number(struct buffer_reader *reader, sqlite3_stmt *bound, int64_t fallback,
+                       int64_t *ret_number)
+{
+    enter(reader);
+    int err = buffer_sql_number(bound, fallback, ret_number);
+    leave(reader);
+    return err < 0 ? io_error(err) : 0;
+}
+
+int buffer_reader_replay_is_done(struct buffer_reader *reader, const char *plan, bool *ret_is_done)
+{
+    int64_t count = 0;
+    int err = read_number(reader, bind(reader, REPLAY_DONE, "it", reader->backend, plan), 0, &count);
+    *ret_is_done = count > 0;
+    return err;
+}
+
+int buffer_reader_replay_oldest(struct buffer_reader *reader, const char *prefix, int64_t since_ns,
+                                int64_t *ret_number)
+{
+    return read_number(reader, bind(reader, REPLAY_OLDEST, "iti", reader->backend, prefix, since_ns),
+                       INT64_MAX, ret_number);
+}
+
+int buffer_reader_progress_last(struct buffer_reader *reader, int64_t until_ns, int64_t *ret_at_ns)
+{
+    return read_number(reader, bind(reader, PROGRESS_LAST, "ii", reader->backend, until_ns), 0, ret_at_ns);
+}
+
+int buffer_reader_progress(struct buffer_reader *reader, int64_t at_ns, int64_t ret_cursors[BUFFER_SLOTS])
+{
+    sqlite3_stmt *s = bind(reader, PROGRESS, "ii", reader->backend, at_ns);
+    memset(ret_cursors, 0, BUFFER_SLOTS * sizeof *ret_cursors);
+    int got;
+    enter(reader);
+    while ((got = buffer_sql_row(s)) > 0) {
+        int64_t slot = sqlite3_column_int64(s, 0);
+        if (slot >= 0 && slot < BUFFER_SLOTS)
+            ret_cursors[slot] = sqlite3_column_int64(s, 1);
+    }
+    leave(reader);
+    return got < 0 ? io_error(got) : 0;
 }
 
 /* ---- the ledger
@@ -413,44 +463,8 @@ static bool name_own(struct buffer *buffer, char *storage, size_t size)
     return found;
 }
 
-static void name_process(int pid, char *storage, size_t size)
-{
-    char path[64], command[64] = "";
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    FILE *file = fopen(path, "re");
-    if (file && fgets(command, sizeof command, file))
-        command[strcspn(command, "\n")] = '\0';
-    if (file)
-        fclose(file);
-    snprintf(storage, size, "pid %d (%s)", pid, command);
-}
-
-/* A line: "5: POSIX  ADVISORY  READ 812 fe:00:1314 123 123"; read marks of a WAL are locked from byte 123 of
- * -shm. */
-static bool name_other(struct buffer *buffer, char *storage, size_t size)
-{
-    char path[4096], line[256];
-    struct stat st;
-    snprintf(path, sizeof path, "%s-shm", buffer->path);
-    FILE *locks = stat(path, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
-    bool found = false;
-    while (locks && !found && fgets(line, sizeof line, locks)) {
-        int pid;
-        unsigned major_, minor_;
-        unsigned long inode, from;
-        if (sscanf(line, "%*s %*s %*s READ %d %x:%x:%lu %lu", &pid, &major_, &minor_, &inode, &from) != 5)
-            continue;
-        found = inode == st.st_ino && makedev(major_, minor_) == st.st_dev && from >= 123 && pid != getpid();
-        if (found)
-            name_process(pid, storage, size);
-    }
-    if (locks)
-        fclose(locks);
-    return found;
-}
-
 void buffer_reader_name_oldest(struct buffer *buffer, char *storage, size_t size)
 {
-    if (!name_own(buffer, storage, size) && !name_other(buffer, storage, size))
+    if (!name_own(buffer, storage, size) && !buffer_locks_name_reader(buffer->path, storage, size))
         storage[0] = '\0';
 }

@@ -152,15 +152,20 @@ static const char *owed_text(struct buffer *buffer, const struct batch *batch, c
     return storage;
 }
 
-/* As buffer_reader_sources has them; empty when there are none, or memory is out: they are for people. */
-static void write_sources(const struct batch *batch, struct buf *out)
+static int write_run(struct buf *out, const char *name, uint64_t begin, uint64_t end)
 {
-    for (size_t i = 0; i < batch->source_count; i++) {
-        const struct batch_source *source = &batch->sources[i];
-        if (buf_printf(out, "%s %llu %llu\n", source->file, (unsigned long long)source->begin,
-                       (unsigned long long)source->end) < 0)
-            break;
-    }
+    return buf_printf(out, "%s %llu %llu\n", name, (unsigned long long)begin, (unsigned long long)end);
+}
+
+/* As buffer_reader_sources has them; empty when there are none, or memory is out; cut at SOURCES_MAX: files
+ * are for people, and what a sender is not known of goes without its attributes. */
+static void write_sources(const struct buffer *buffer, const struct batch *batch, struct buf *out)
+{
+    int err = 0;
+    for (size_t i = 0; i < batch->source_count && !buffer->keeps_senders && err == 0; i++)
+        err = write_run(out, batch->sources[i].file, batch->sources[i].begin, batch->sources[i].end);
+    for (size_t i = 0; i < batch->sender_count && buffer->keeps_senders && err == 0; i++)
+        err = write_run(out, batch->senders[i].host, batch->senders[i].begin, batch->senders[i].end);
     if (out->len && buf_append(out, "", 1) < 0)
         buf_clear(out);
 }
@@ -172,7 +177,7 @@ static int insert(struct buffer *buffer, const struct batch *batch, const struct
     int64_t id = buffer->next_row;
     bool goes_back = batch->earliest_ns < origin->latest_ns;
     buf_init(&sources, SOURCES_MAX);
-    write_sources(batch, &sources);
+    write_sources(buffer, batch, &sources);
     int err = buffer_sql_run(buffer_store_bind(
         buffer, ADD_ROW, "iitiiiiiiiiiiiiiitt", id, (int64_t)origin->slot, batch->origin,
         (int64_t)batch->boot.id, batch->boot.started_ns, (int64_t)batch->format, (int64_t)batch->seq,
@@ -364,6 +369,7 @@ static int64_t note_removed(struct buffer *buffer, sqlite3_stmt *row, int slot, 
     const char *owed = (const char *)sqlite3_column_text(row, 4);
     int64_t payload_bytes = sqlite3_column_int64(row, 3);
     bool was_owed = is_owed_to_any(buffer, slot, id, owed);
+    buffer->tally.dropped_batches += was_owed;
     buffer_backends_count(buffer, slot, id, owed, (uint64_t)sqlite3_column_int64(row, 2), BUFFER_DROPPED);
     if (id > buffer->slots[slot].through) {
         const char *name = (const char *)sqlite3_column_text(row, 1);

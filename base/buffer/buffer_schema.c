@@ -26,9 +26,10 @@ static const char pragmas[] =
     "PRAGMA temp_store=MEMORY;"
     "PRAGMA foreign_keys=OFF;";
 
-/* sources: a line "FILE BEGIN END" for each run of a file that the batch holds; NULL: none.
- * Heads and payloads are apart so that heads are read densely: 100 rows a page, not one or two. owed: NULL is
- * every backend, else backend ids as ",1,5,"; "," is nobody (handed over). Times are nanoseconds since 1970.
+/* sources: a line "FILE BEGIN END" for each run of a file that the batch holds, of a spool "HOST BEGIN END"
+ * for each of an unknown sender; NULL: none. Heads and payloads are apart so that heads are read densely: 100
+ * rows a page, not one or two. owed: NULL is every backend, else backend ids as ",1,5,"; "," is nobody
+ * (handed over). Times are nanoseconds since 1970.
  */
 static const char tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -71,6 +72,9 @@ static const char additions[] =
     "CREATE TABLE IF NOT EXISTS replay(id INTEGER PRIMARY KEY, backend INTEGER NOT NULL, plan TEXT NOT NULL,"
     " row INTEGER NOT NULL, delivered INTEGER NOT NULL, refused INTEGER NOT NULL, is_done INTEGER NOT NULL,"
     " started INTEGER NOT NULL, touched INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS progress(backend INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT "
+    "NULL,"
+    " row INTEGER NOT NULL, PRIMARY KEY(backend, slot, at)) WITHOUT ROWID;"
     "CREATE VIEW IF NOT EXISTS replays AS SELECT b.name AS backend, p.plan, p.row AS row_id, p.delivered,"
     " p.refused, p.is_done, strftime('%Y-%m-%dT%H:%M:%fZ', p.started / 1e9, 'unixepoch') AS started_at,"
     " strftime('%Y-%m-%dT%H:%M:%fZ', p.touched / 1e9, 'unixepoch') AS touched_at"

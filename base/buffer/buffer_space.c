@@ -60,6 +60,14 @@ static int64_t cost_of(int64_t payload_bytes)
     return (bytes + unit - 1) / unit * unit;
 }
 
+/* On the average half a payload of a page is unused, and half a page of a payload that takes several. */
+int64_t buffer_held_bytes(int64_t rows, int64_t payload_bytes)
+{
+    int64_t each = rows ? payload_bytes / rows : 0;
+    int64_t unused = each < BUFFER_PAGE_SIZE ? each * each / (2 * BUFFER_PAGE_SIZE) : BUFFER_PAGE_SIZE / 2;
+    return payload_bytes + rows * (ROW_COST + unused);
+}
+
 /* Bytes of the file that are in use, with what refusals may still take. */
 static int64_t used_bytes(const struct buffer *buffer)
 {
@@ -168,6 +176,7 @@ void buffer_space_measure(struct buffer *buffer)
 {
     buffer->tally.file_bytes = size_of(buffer->path, "");
     buffer->tally.wal_bytes = size_of(buffer->path, "-wal");
+    buffer->tally.room_bytes = most_bytes(buffer) - buffer->refusal_limit_bytes;
     buffer->tally.rows = buffer->row_count;
     buffer->tally.refused_bytes = buffer->refusal_bytes;
     buffer->tally.refused_forgotten = (uint64_t)buffer->refusals_forgotten;

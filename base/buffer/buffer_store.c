@@ -123,15 +123,17 @@ int buffer_store_probe(struct buffer *buffer)
 
 /* ---- opening */
 
-/* The tables beside the batches are small, and everything rests on them: damage there shows at once too. */
-static int check_small_tables(struct buffer *buffer)
+/* The heads of the batches and the tables beside them are small next to the payloads, and everything rests on
+ * them: damage there shows at once too, also where only an index and its table do not agree. */
+static int check_tables(struct buffer *buffer)
 {
     static const char *const checks[] = {
-        "PRAGMA integrity_check('meta')",     "PRAGMA integrity_check('origin')",
-        "PRAGMA integrity_check('boot')",     "PRAGMA integrity_check('number')",
-        "PRAGMA integrity_check('file_end')", "PRAGMA integrity_check('backend')",
-        "PRAGMA integrity_check('cursor')",   "PRAGMA integrity_check('posting')",
-        "PRAGMA integrity_check('milestone')"};
+        "PRAGMA integrity_check('batch')",   "PRAGMA integrity_check('meta')",
+        "PRAGMA integrity_check('origin')",  "PRAGMA integrity_check('boot')",
+        "PRAGMA integrity_check('number')",  "PRAGMA integrity_check('file_end')",
+        "PRAGMA integrity_check('backend')", "PRAGMA integrity_check('cursor')",
+        "PRAGMA integrity_check('posting')", "PRAGMA integrity_check('milestone')",
+        "PRAGMA integrity_check('progress')"};
     int err = 0;
     for (size_t i = 0; err == 0 && i < sizeof checks / sizeof *checks; i++) {
         sqlite3_stmt *row = NULL;
@@ -158,7 +160,8 @@ static const char rehearsal[] =
     "INSERT INTO file_end VALUES(0, '', 0, 0);"
     "INSERT INTO posting VALUES(0, 0, '');"
     "INSERT INTO refusal VALUES(NULL, 0, 0, '', 0, 0, '', 0, 0, 0, 0, '', '');"
-    "INSERT INTO milestone VALUES(0, 0, 0);";
+    "INSERT INTO milestone VALUES(0, 0, 0);"
+    "INSERT INTO progress VALUES(0, 0, 0, 0);";
 
 static int rehearse(struct buffer *buffer)
 {
@@ -189,7 +192,7 @@ static int open_db(struct buffer *buffer, char ret_aside[BUFFER_PATH_MAX], struc
     if (err == 0)
         err = buffer_store_load(buffer);
     if (err == 0)
-        err = check_small_tables(buffer);
+        err = check_tables(buffer);
     if (err == 0)
         err = rehearse(buffer);
     if (err < 0) {

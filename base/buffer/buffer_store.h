@@ -105,6 +105,11 @@
     X(INHERIT_REPLAY,                                                                                        \
       "UPDATE replay SET delivered = delivered + ?2 WHERE id = (SELECT min(id) FROM replay WHERE backend = " \
       "?1)")                                                                                                 \
+    X(LOAD_PROGRESS, "SELECT slot, max(at) FROM progress WHERE backend = ?1 GROUP BY slot")                  \
+    X(ADD_PROGRESS, "INSERT OR REPLACE INTO progress VALUES(?1, ?2, ?3, ?4)")                                \
+    X(REMOVE_PROGRESS,                                                                                       \
+      "DELETE FROM progress WHERE backend = ?1 AND slot = ?2 AND at < (SELECT at FROM progress WHERE "       \
+      "backend = ?1 AND slot = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3 - 1)")                                  \
     X(VACUUM, "PRAGMA incremental_vacuum(256)")
 
 #define X(id, text) BUFFER_SQL_##id,
@@ -124,6 +129,7 @@ struct buffer_backend {
     int64_t until;  /* not active: it is owed nothing after this row */
     uint64_t accepted, by_cause[BUFFER_CAUSES];
     int64_t cursor[BUFFER_SLOTS];
+    int64_t noted_at[BUFFER_SLOTS]; /* buffer_progress.h; 0: never */
 };
 
 struct buffer_slot { /* row ids; 0: none */
@@ -141,6 +147,7 @@ struct buffer {
     char id[BUFFER_ID_LEN + 1];
     enum telemetry signal;
     enum buffer_when_full when_full;
+    bool keeps_senders;
     int64_t quota_bytes, quota_age_ns, retention_ns;
     int64_t max_pages, wal_limit_bytes, checkpoint_bytes, refusal_limit_bytes;
     int lock_fd;

@@ -1,6 +1,8 @@
 #include "base/http/grpc.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/http/http_body.h"
@@ -184,4 +186,18 @@ int grpc_put_frame(struct buf *out, struct bytes message)
         return err;
     buf_append(out, head, sizeof head);
     return buf_append(out, message.ptr, message.len);
+}
+
+int64_t grpc_timeout_ms(const char *text)
+{
+    static const char units[] = "HMSmun";
+    static const int64_t us[] = {INT64_C(3600) * 1000000, 60 * 1000000, 1000000, 1000, 1};
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    if (digits < 1 || digits > 8 || !text[digits] || text[digits + 1])
+        return INT64_MAX;
+    const char *unit = strchr(units, text[digits]);
+    if (!unit)
+        return INT64_MAX;
+    int64_t value = strtoll(text, NULL, 10);
+    return *unit == 'n' ? value / 1000000 : value * us[unit - units] / 1000;
 }

@@ -1,7 +1,7 @@
 /* grpc.h - gRPC's message frame and status, as far as a unary call has them.
  *
- * Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md: Length-Prefixed-Message, Status, Status-Message), google.rpc
- * Status and RetryInfo in grpc-status-details-bin. Pure functions, any thread.
+ * Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md: Length-Prefixed-Message, Timeout, Status, Status-Message),
+ * google.rpc Status and RetryInfo in grpc-status-details-bin. Pure functions, any thread.
  */
 #ifndef BASE_GRPC_H
 #define BASE_GRPC_H
@@ -43,6 +43,10 @@ int grpc_put_status(struct buf *out, enum grpc_code code, const char *message, i
  * -EMSGSIZE past max; -ENOMEM. */
 int grpc_message(struct bytes body, const char *coding, size_t max, struct buf *storage,
                  struct bytes *ret_message);
+
+/* grpc_timeout_ms: what a request's grpc-timeout says (at most 8 digits and one of H M S m u n), rounded
+ * down; INT64_MAX when it is NULL or not of that form. */
+int64_t grpc_timeout_ms(const char *text);
 
 /* grpc_put_frame: appends message as a frame that is not compressed. 0 or the error of buf_reserve. */
 int grpc_put_frame(struct buf *out, struct bytes message);

@@ -14,7 +14,7 @@ void otlp_lane_init(struct otlp_lane *lane, struct otlp_receiver *receiver, enum
     const char *name = telemetry_name(signal);
     struct stats *stats = receiver->options.stats;
     const struct otlp_metrics *metrics = &receiver->options.metrics;
-    *lane = (struct otlp_lane){.receiver = receiver, .signal = signal};
+    *lane = (struct otlp_lane){.receiver = receiver, .signal = signal, .due_ms = INT64_MAX};
     otlp_queue_init(&lane->queue);
     otlp_queue_init(&lane->sealed);
     lane->records = stats_cell(stats, metrics->records, name);
@@ -119,8 +119,12 @@ static void wake(struct otlp_lane *lane)
 
 static void expire_queue(struct otlp_lane *lane, int64_t now_ms)
 {
-    while (lane->queue.first && lane->queue.first->deadline_ms <= now_ms) {
+    for (size_t left = lane->queue.count; left; left--) {
         struct otlp_waiting *w = otlp_queue_take_first(&lane->queue);
+        if (w->deadline_ms > now_ms) {
+            otlp_queue_append(&lane->queue, w); /* once round: in its old order */
+            continue;
+        }
         fail(lane, w, 503, late_message);
         free_waiting(lane, w);
     }
@@ -129,21 +133,32 @@ static void expire_queue(struct otlp_lane *lane, int64_t now_ms)
 /* The batch may be with the gateway: it stays in flight, only its clients stop waiting. */
 static void leave_sealed(struct otlp_lane *lane, int64_t now_ms)
 {
-    for (struct otlp_waiting *w = lane->sealed.first; w && w->deadline_ms <= now_ms; w = w->next) {
-        if (!w->request)
+    for (struct otlp_waiting *w = lane->sealed.first; w; w = w->next) {
+        if (!w->request || w->deadline_ms > now_ms)
             continue;
         stats_add(lane->possible_repeats, (int64_t)w->count.records);
         fail(lane, w, 503, late_message);
     }
 }
 
+/* Whether the batch is to be taken back, if it can be: header. */
+static bool is_given_up(const struct otlp_lane *lane, int64_t now_ms)
+{
+    bool all_late = true;
+    for (const struct otlp_waiting *w = lane->sealed.first; w; w = w->next) {
+        if (w->request && now_ms - w->since_ms >= lane->receiver->options.ack_timeout_ms)
+            return true;
+        all_late = all_late && (!w->request || w->deadline_ms <= now_ms);
+    }
+    return all_late;
+}
+
 static void expire_sealed(struct otlp_lane *lane, int64_t now_ms)
 {
-    const struct otlp_waiting *first = otlp_queue_first_unanswered(&lane->sealed);
-    if (!first || first->deadline_ms > now_ms)
+    if (otlp_queue_earliest(&lane->sealed, false) > now_ms)
         return;
     const struct otlp_options *options = &lane->receiver->options;
-    if (options->withdraw(options->ctx, lane->signal, lane->batch)) {
+    if (is_given_up(lane, now_ms) && options->withdraw(options->ctx, lane->signal, lane->batch)) {
         lane->batch = NULL;
         end_all(lane, &lane->sealed, 503, late_message);
     } else {
@@ -153,20 +168,20 @@ static void expire_sealed(struct otlp_lane *lane, int64_t now_ms)
 
 void otlp_lane_expire(struct otlp_lane *lane, int64_t now_ms)
 {
-    expire_sealed(lane, now_ms);
-    expire_queue(lane, now_ms);
+    if (lane->due_ms <= now_ms) {
+        expire_sealed(lane, now_ms);
+        expire_queue(lane, now_ms);
+        int64_t sealed_ms = otlp_queue_earliest(&lane->sealed, false);
+        int64_t queue_ms = otlp_queue_earliest(&lane->queue, true);
+        lane->due_ms = sealed_ms < queue_ms ? sealed_ms : queue_ms;
+    }
     if (lane->gather_until_ms && lane->gather_until_ms <= now_ms)
         wake(lane);
 }
 
-/* All wait equally long: the earliest deadline is that of the first in flight that still has its client, else
- * of the first in the queue. */
 int64_t otlp_lane_due(const struct otlp_lane *lane)
 {
-    const struct otlp_waiting *w = otlp_queue_first_unanswered(&lane->sealed);
-    if (!w)
-        w = lane->queue.first;
-    int64_t due = w ? w->deadline_ms : INT64_MAX;
+    int64_t due = lane->sealed.first || lane->queue.first ? lane->due_ms : INT64_MAX;
     return lane->queue.first && lane->gather_until_ms && lane->gather_until_ms < due ? lane->gather_until_ms
                                                                                      : due;
 }
@@ -178,6 +193,16 @@ static void on_gone(void *ctx)
     struct otlp_waiting *w = ctx;
     w->request = NULL;
     count_answer(w->lane, "499"); /* nginx's code for a client that left */
+}
+
+/* How long the request may wait for its answer. */
+static int64_t patience_ms(const struct otlp_options *options, const struct http_request *request)
+{
+    if (otlp_form_of(request) != OTLP_GRPC)
+        return options->ack_timeout_ms;
+    int64_t client_ms = grpc_timeout_ms(http_request_header(request, "grpc-timeout"));
+    client_ms = client_ms < INT64_MAX ? client_ms - client_ms / 10 : INT64_MAX;
+    return client_ms < options->ack_timeout_ms ? client_ms : options->ack_timeout_ms;
 }
 
 int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t *bytes, size_t len,
@@ -210,8 +235,10 @@ int otlp_lane_add(struct otlp_lane *lane, struct http_request *request, uint8_t 
         w->deadline_ms = INT64_MAX;
         otlp_lane_accept(lane, request);
     } else {
-        w->deadline_ms = (int64_t)uv_now(receiver->loop) + options->ack_timeout_ms;
+        w->since_ms = (int64_t)uv_now(receiver->loop);
+        w->deadline_ms = w->since_ms + patience_ms(options, request);
         w->request = request;
+        lane->due_ms = w->deadline_ms < lane->due_ms ? w->deadline_ms : lane->due_ms;
         http_request_on_gone(request, on_gone, w);
     }
     otlp_receiver_arm(receiver);

@@ -1,10 +1,15 @@
 /* otlp_lane.h - the OTLP requests of one signal from their arrival to their answer. Internal to otlp*.c.
  *
  *   WAITING --seal--> SEALED --committed--> answered 200     refused --> answered 400
- *      | ack_timeout      | ack_timeout
+ *      | deadline         | deadline
  *      v                  v
  *   withdrawn, 503     not yet sent: the batch is withdrawn, 503; sent: 503, and a repeat by the client is
  *                      possible (counted in metrics.possible_repeats)
+ *
+ * The deadline is ack_timeout after the request came, or nine tenths of the time that a gRPC client gives the
+ * call (grpc-timeout), where that is shorter: so the client hears that it is to retry, and what was not sent
+ * is not delivered beside the repeat. A batch is withdrawn when a request of it has waited for ack_timeout,
+ * or when all clients of it are late; one client in a hurry does not take it from the others.
  *
  * Several senders that wait for their answers send again as soon as they have them. So after a batch of
  * several requests the next one is sealed when as many are there as waited then, at the latest after as long
@@ -29,6 +34,7 @@ struct otlp_lane {
     struct otlp_queue sealed;  /* of the batch that is out, oldest first */
     const struct batch *batch; /* borrowed; NULL when none is out */
     size_t held_bytes;         /* what both lists wait with */
+    int64_t due_ms;            /* of uv_now: no deadline is earlier */
     int64_t sealed_ns;         /* of the monotonic clock: when batch was */
     int64_t gather_until_ms;   /* of uv_now: the next batch waits for company; 0: it does not */
     size_t gather_count;       /* of requests, that it waits for */

@@ -33,12 +33,13 @@ struct otlp_waiting *otlp_queue_take_first(struct otlp_queue *queue)
     return w;
 }
 
-struct otlp_waiting *otlp_queue_first_unanswered(const struct otlp_queue *queue)
+int64_t otlp_queue_earliest(const struct otlp_queue *queue, bool all)
 {
-    struct otlp_waiting *w = queue->first;
-    while (w && !w->request)
-        w = w->next;
-    return w;
+    int64_t earliest_ms = INT64_MAX;
+    for (const struct otlp_waiting *w = queue->first; w; w = w->next)
+        if ((all || w->request) && w->deadline_ms < earliest_ms)
+            earliest_ms = w->deadline_ms;
+    return earliest_ms;
 }
 
 void otlp_queue_compress(struct otlp_waiting *w)

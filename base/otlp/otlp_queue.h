@@ -27,7 +27,8 @@ struct otlp_waiting {
     char *unknown_host; /* owned; its sender, when nothing is known of it; NULL when not wanted */
     bool is_block;      /* bytes are a snappy block */
     struct otlp_count count;
-    int64_t deadline_ms; /* of uv_now */
+    int64_t deadline_ms; /* of uv_now: the client is answered by then */
+    int64_t since_ms;    /* of uv_now: when it came */
 };
 
 /* Owns its requests; the oldest comes first. */
@@ -45,8 +46,9 @@ void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w);
 /* otlp_queue_take_first: the caller owns it; NULL when the queue is empty. */
 struct otlp_waiting *otlp_queue_take_first(struct otlp_queue *queue);
 
-/* otlp_queue_first_unanswered: the first whose client still waits; NULL when there is none. */
-struct otlp_waiting *otlp_queue_first_unanswered(const struct otlp_queue *queue);
+/* otlp_queue_earliest: the earliest deadline of those whose client still waits, with all of the others too;
+ * INT64_MAX when there is none. */
+int64_t otlp_queue_earliest(const struct otlp_queue *queue, bool all);
 
 /* otlp_queue_seal: moves the oldest requests from queue to sealed and makes a batch of their bytes: whole
  * requests up to OTLP_BATCH_RAW_BYTES, one larger than that alone; with the senders that are not known. 0

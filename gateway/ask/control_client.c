@@ -56,6 +56,16 @@ static size_t on_body(char *text, size_t size, size_t count, void *ctx)
     return answer->is_closed ? 0 : size * count;
 }
 
+static void tell_error(CURLcode code, const char *socket)
+{
+    if (code == CURLE_COULDNT_CONNECT)
+        fprintf(stderr, "no gateway answers at %s\n", socket);
+    else if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
+        fprintf(stderr, "the gateway at %s ended before this was done\n", socket);
+    else
+        fprintf(stderr, "%s: %s\n", socket, curl_easy_strerror(code));
+}
+
 static int ask(const struct control_question *question, const char *socket)
 {
     struct answer answer = {.question = question, .curl = curl_easy_init()};
@@ -72,10 +82,8 @@ static int ask(const struct control_question *question, const char *socket)
         curl_easy_setopt(answer.curl, CURLOPT_POSTFIELDS, "");
     CURLcode code = curl_easy_perform(answer.curl);
     long status = status_of(answer.curl);
-    if (code == CURLE_COULDNT_CONNECT)
-        fprintf(stderr, "no gateway answers at %s\n", socket);
-    else if (code != CURLE_OK && !answer.is_closed)
-        fprintf(stderr, "%s: %s\n", socket, curl_easy_strerror(code));
+    if (code != CURLE_OK && !answer.is_closed)
+        tell_error(code, socket);
     curl_easy_cleanup(answer.curl);
     bool is_whole = code == CURLE_OK || answer.is_closed;
     return is_whole && (status == 200 || status == 409) ? (int)status : -EIO;

@@ -34,6 +34,8 @@ struct discard_watch {
         void *ctx;
     } waiters[DISCARD_WATCH_WAITERS];
     size_t waiter_count;
+    void (*on_read)(void *ctx, enum telemetry signal, const char *backend, const struct discarded *page);
+    void *on_read_ctx;
     bool is_closed;
 };
 
@@ -74,6 +76,9 @@ static void publish(struct watched *w)
         stats_set(stats_cell(w->watch->stats, GATEWAY_DISCARDED, telemetry_name(w->signal), w->name,
                              w->now.reasons[i].reason),
                   (int64_t)w->now.reasons[i].records);
+    if (w->now.forgotten)
+        stats_set(stats_cell(w->watch->stats, GATEWAY_FORGOTTEN, telemetry_name(w->signal), w->name),
+                  (int64_t)w->now.forgotten);
 }
 
 static void tell_more(const struct watched *w)
@@ -83,6 +88,11 @@ static void tell_more(const struct watched *w)
         log_warn("a backend says that it discarded records", "signal=%s backend=%s more=%llu of_reason=%s",
                  telemetry_name(w->signal), w->name, (unsigned long long)(after - before),
                  w->read.reasons[0].reason);
+    if (w->read.forgotten &&
+        (w->read.forgotten != w->now.forgotten || w->read.started_ns != w->now.started_ns))
+        log_warn("a backend says that it left records out of its WAL when it started",
+                 "signal=%s backend=%s records=%llu", telemetry_name(w->signal), w->name,
+                 (unsigned long long)w->read.forgotten);
 }
 
 static bool is_reading(const struct discard_watch *watch)
@@ -116,6 +126,8 @@ static void on_read(uv_work_t *work, int status)
         tell_more(w);
         w->now = w->read;
         publish(w);
+        if (watch->on_read)
+            watch->on_read(watch->on_read_ctx, w->signal, w->name, &w->now);
     }
     if (!is_reading(watch))
         tell_waiters(watch);
@@ -213,6 +225,15 @@ static void on_closed(uv_handle_t *handle)
     struct discard_watch *watch = handle->data;
     handle->data = NULL;
     free_watch(watch);
+}
+
+void discard_watch_on_read(struct discard_watch *watch,
+                           void (*fn)(void *ctx, enum telemetry signal, const char *backend,
+                                      const struct discarded *page),
+                           void *ctx)
+{
+    watch->on_read = fn;
+    watch->on_read_ctx = ctx;
 }
 
 void discard_watch_close(struct discard_watch *watch)

@@ -27,6 +27,13 @@ const struct discarded *discard_watch_get(const struct discard_watch *watch, enu
  * touched. */
 void discard_watch_refresh(struct discard_watch *watch, void (*ready)(void *ctx, bool is_closed), void *ctx);
 
+/* discard_watch_on_read: fn(ctx, ...) is called after each page that could be read. One at most; NULL takes
+ * it back. */
+void discard_watch_on_read(struct discard_watch *watch,
+                           void (*fn)(void *ctx, enum telemetry signal, const char *backend,
+                                      const struct discarded *page),
+                           void *ctx);
+
 /* discard_watch_close: frees on the loop, when what is being read has come. NULL is fine. */
 void discard_watch_close(struct discard_watch *watch);
 

@@ -57,19 +57,38 @@ static void take_sample(struct discarded *d, const struct family *family, const 
         add(d, reason, (uint64_t)value);
 }
 
+/* Whether line is the sample of a family without labels. */
+static bool is_sample(const char *line, const char *name, double *ret_value)
+{
+    size_t len = strlen(name);
+    if (strncmp(line, name, len) != 0 || line[len] != ' ')
+        return false;
+    *ret_value = strtod(line + len, NULL);
+    return *ret_value > 0 && *ret_value < 1e18;
+}
+
+static void take_restart(struct discarded *d, const char *line)
+{
+    double value;
+    if (is_sample(line, "process_start_time_seconds", &value) && value < 9e9)
+        d->started_ns = (int64_t)(value * 1e9);
+    if (is_sample(line, "loki_ingester_wal_duplicate_entries_total", &value))
+        d->forgotten = (uint64_t)value;
+    if (is_sample(line, "loki_ingester_wal_replay_active", &value))
+        d->is_replaying = true;
+}
+
 static void take_line(struct discarded *d, struct bytes text)
 {
     char line[MOST_LINE];
-    if (text.len >= sizeof line)
+    if (text.len >= sizeof line || text.len == 0 || text.ptr[0] == '#')
         return;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        size_t len = strlen(families[i].name);
-        if (text.len <= len || memcmp(text.ptr, families[i].name, len) != 0)
-            continue;
-        memcpy(line, text.ptr, text.len);
-        line[text.len] = '\0';
-        take_sample(d, &families[i], line);
-    }
+    memcpy(line, text.ptr, text.len);
+    line[text.len] = '\0';
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strncmp(line, families[i].name, strlen(families[i].name)) == 0)
+            take_sample(d, &families[i], line);
+    take_restart(d, line);
 }
 
 void discarded_read(struct bytes page, struct discarded *ret_discarded)

@@ -117,12 +117,22 @@ static void on_timer(uv_timer_t *timer)
         end(job);
 }
 
+static bool has_room(const struct jobs *jobs, const struct job_kind *kind)
+{
+    int sending = 0;
+    for (const struct job *job = jobs->first; job; job = job->next)
+        sending += job->kind->is_sending;
+    return jobs->count < JOB_MOST && (!kind->is_sending || sending < JOB_MOST_SENDING);
+}
+
 void jobs_start(struct jobs *jobs, struct http_request *request, const struct job_kind *kind, void *work)
 {
-    struct job *job = jobs->count < JOB_MOST ? calloc(1, sizeof *job) : NULL;
+    struct job *job = has_room(jobs, kind) ? calloc(1, sizeof *job) : NULL;
     if (!job) {
         kind->free(work);
-        http_answer_text(request, 503, "too many jobs\n");
+        http_answer_text(request, 503,
+                         kind->is_sending ? "others replay or retry already: once one of them has ended\n"
+                                          : "too many are asked at once: try again\n");
         return;
     }
     job->jobs = jobs;
@@ -159,6 +169,8 @@ void jobs_close(struct jobs *jobs)
     for (struct job *job = jobs->first, *next; job; job = next) {
         next = job->next;
         end(job);
+        if (job->is_stepping) /* its step ends later than the control socket's requests live */
+            job->request = NULL;
     }
     free_when_empty(jobs);
 }

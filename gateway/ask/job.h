@@ -3,7 +3,8 @@
  * The answer is a stream of lines; the last one is "end STATUS" with the exit status, and a stream without it
  * was cut off. Each job runs in steps on libuv's thread pool, one at a time, and stops while its peer has
  * more than JOB_QUEUED_BYTES still to take; a job whose peer has left ends after its step. At most JOB_MOST
- * at once, more are answered 503. Loop thread only.
+ * at once, JOB_MOST_SENDING of them such as post to a backend and may take hours; more are answered 503. Loop
+ * thread only.
  */
 #ifndef GATEWAY_JOB_H
 #define GATEWAY_JOB_H
@@ -13,7 +14,13 @@
 #include "base/http/http_server.h"
 #include "base/loop.h"
 
-enum { JOB_QUEUED_BYTES = 1 << 20, JOB_MOST = 2, JOB_GOES_ON = -1, JOB_MAX_OUT = 64 << 20 };
+enum {
+    JOB_QUEUED_BYTES = 1 << 20,
+    JOB_MOST = 6,
+    JOB_MOST_SENDING = 2,
+    JOB_GOES_ON = -1,
+    JOB_MAX_OUT = 64 << 20
+};
 
 struct jobs;
 
@@ -22,6 +29,7 @@ struct job_kind {
      * *cancelled. */
     int (*step)(void *work, const _Atomic bool *cancelled, struct buf *out);
     void (*free)(void *work); /* loop thread */
+    bool is_sending;
 };
 
 /* jobs_new: 0, -ENOMEM. */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/utf8.h"
@@ -233,4 +234,16 @@ int record_print_json(const struct record *record, struct buf *out)
         break;
     }
     return buf_append_string(out, "}\n");
+}
+
+const char *record_print_words(const char *words, char storage[RECORD_PRINT_WORDS])
+{
+    snprintf(storage, RECORD_PRINT_WORDS, "%s", words);
+    size_t len = strlen(storage);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)storage[i] < ' ' || storage[i] == 0x7f)
+            storage[i] = ' ';
+    while (len && storage[len - 1] == ' ')
+        storage[--len] = '\0';
+    return storage;
 }

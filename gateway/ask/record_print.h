@@ -19,9 +19,12 @@
 int record_print_human(const struct record *record, struct buf *out);
 int record_print_json(const struct record *record, struct buf *out);
 
-enum { RECORD_PRINT_TIME = 40 };
+enum { RECORD_PRINT_TIME = 40, RECORD_PRINT_WORDS = 1025 };
 
 /* record_print_time: "2026-11-22T18:00:00.123456789Z". */
 void record_print_time(int64_t time_ns, char storage[RECORD_PRINT_TIME]);
+
+/* record_print_words: a backend's words, which may hold line ends, on one line; returns storage. */
+const char *record_print_words(const char *words, char storage[RECORD_PRINT_WORDS]);
 
 #endif

@@ -39,7 +39,8 @@ static const char *narrow(struct refused_work *work, struct http_request *reques
 
 static void serve(struct http_request *request, struct refused *refused, enum refused_action action)
 {
-    static const struct job_kind kind = {refused_work_step, refused_work_free};
+    static const struct job_kind looks = {refused_work_step, refused_work_free, false},
+                                 sends = {refused_work_step, refused_work_free, true};
     struct refused_work *work = refused_work_new(refused->config, refused->buffers, action);
     const char *wrong = work ? narrow(work, request) : "out of memory\n";
     if (wrong) {
@@ -48,8 +49,8 @@ static void serve(struct http_request *request, struct refused *refused, enum re
             refused_work_free(work);
         return;
     }
-    work->is_json = wants_json(request) && (action == REFUSED_LIST || action == REFUSED_SHOW);
-    jobs_start(refused->jobs, request, &kind, work);
+    work->is_json = wants_json(request);
+    jobs_start(refused->jobs, request, action == REFUSED_RETRY ? &sends : &looks, work);
 }
 
 static void serve_list(struct http_request *request, void *ctx)

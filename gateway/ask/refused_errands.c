@@ -140,7 +140,7 @@ static struct refused_work *make_work(struct refused_errands *errands, const str
     if (!work)
         return NULL;
     work->is_for_others = true;
-    work->is_json = question->is_json && (action == REFUSED_LIST || action == REFUSED_SHOW);
+    work->is_json = question->is_json;
     const char *wrong = refused_work_narrow(work, &filter);
     if (!wrong)
         return work;

@@ -20,14 +20,6 @@ static char *cut_last(char *text)
     return slash + 1;
 }
 
-static int find_signal(const char *name)
-{
-    for (int s = 0; s < TELEMETRY_COUNT; s++)
-        if (strcmp(name, telemetry_name((enum telemetry)s)) == 0)
-            return s;
-    return -1;
-}
-
 int refused_id_parse(const char *text, struct refused_id *ret_id)
 {
     struct refused_id id = {.signal = -1};
@@ -36,7 +28,7 @@ int refused_id_parse(const char *text, struct refused_id *ret_id)
         return -EINVAL;
     char *number = cut_last(copy), *signal = number ? cut_last(copy) : NULL;
     if (number) {
-        id.signal = find_signal(signal ? signal : copy);
+        id.signal = telemetry_find(bytes_of_string(signal ? signal : copy));
         if (id.signal < 0)
             return -EINVAL;
         snprintf(id.gateway, sizeof id.gateway, "%s", signal ? copy : "");

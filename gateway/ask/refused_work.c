@@ -35,9 +35,8 @@ struct refused_work *refused_work_new(const struct gateway_config *config,
 
 static bool set_signal(struct refused_work *work, const char *value)
 {
-    for (int s = 0; value && s < TELEMETRY_COUNT; s++)
-        if (strcmp(value, telemetry_name((enum telemetry)s)) == 0)
-            work->only = s;
+    if (value)
+        work->only = telemetry_find(bytes_of_string(value));
     return !value || work->only >= 0;
 }
 
@@ -101,6 +100,14 @@ static int change(struct refused_work *work, struct buffer_refusal_change *chang
 
 /* ---- what is done with one record */
 
+/* NULL: memory is out, or it holds what is not UTF-8. */
+static char *take_text(json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    return text;
+}
+
 static char *head_json(struct refused_work *work, const struct buffer_refusal *refusal, const char *at,
                        const char *source, const char *words)
 {
@@ -112,9 +119,7 @@ static char *head_json(struct refused_work *work, const struct buffer_refusal *r
                   at, "backend", refusal->backend, "cause", buffer_cause_name(refusal->cause), "origin",
                   refusal->origin, "source", source, "records", (json_int_t)refusal->records, "row",
                   (json_int_t)refusal->row_id, "status", refusal->status, "words", words);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    return text;
+    return take_text(json);
 }
 
 /* What is not UTF-8 cannot be said in JSON; `show` says it byte by byte. */
@@ -132,6 +137,7 @@ static void print_json(struct refused_work *work, const struct buffer_refusal *r
 static void print_head(struct refused_work *work, const struct buffer_refusal *refusal, struct buf *out)
 {
     char at[RECORD_PRINT_TIME], source[RECORD_SOURCE_MAX] = "", id[QUESTION_MAX_ID];
+    char words[RECORD_PRINT_WORDS];
     refused_id_print(work->config->name, (enum telemetry)work->signal, refusal->id, id);
     record_print_time(refusal->at_ns, at);
     if (refusal->source[0])
@@ -150,7 +156,7 @@ static void print_head(struct refused_work *work, const struct buffer_refusal *r
                telemetry_name((enum telemetry)work->signal), work->config->name, id, at, refusal->backend,
                buffer_cause_name(refusal->cause), refusal->origin, source,
                (unsigned long long)refusal->records, (long long)refusal->row_id, refusal->status,
-               refusal->words);
+               record_print_words(refusal->words, words));
 }
 
 /* What follows a head, where there are several gateways with the name of this one. */
@@ -217,11 +223,61 @@ static int repost(struct refused_work *work, const struct buffer_refusal *refusa
     return err;
 }
 
+/* A line of JSON behind the head, as print_retried. */
+static void print_retried_json(const struct repost_result *result, int err, struct buf *out)
+{
+    json_t *json =
+        json_pack("{s:I, s:I, s:s*, s:s*}", "delivered", (json_int_t)result->delivered, "refused_again",
+                  (json_int_t)result->refused, "words", result->words[0] ? result->words : NULL, "error",
+                  err == -EAGAIN ? "not taken now"
+                  : err < 0      ? strerror(-err)
+                                 : NULL);
+    char *text = take_text(json);
+    buf_printf(out, "%s\n", text ? text : "{\"error\":\"words that are not UTF-8\"}");
+    free(text);
+}
+
+static void print_retried(const struct refused_work *work, const struct repost_result *result, int err,
+                          struct buf *out)
+{
+    char words[RECORD_PRINT_WORDS];
+    if (work->is_json) {
+        print_retried_json(result, err, out);
+        return;
+    }
+    begin_line(work, out);
+    if (err == -ENOENT && result->words[0])
+        buf_printf(out, "not tried: %s\n", result->words);
+    else if (err == -EAGAIN)
+        buf_printf(out, "not taken now: %s\n", record_print_words(result->words, words));
+    else if (err < 0)
+        buf_printf(out, "not tried to its end: %s%s%s\n", strerror(-err), result->words[0] ? ": " : "",
+                   record_print_words(result->words, words));
+    else
+        buf_printf(out, "delivered %llu, refused again %llu%s%s\n", (unsigned long long)result->delivered,
+                   (unsigned long long)result->refused, result->refused ? ": " : "",
+                   result->refused ? record_print_words(result->words, words) : "");
+}
+
+/* A backend that did not answer a record's tries is not asked about the others, which would take as long. */
+static int repost_unless_away(struct refused_work *work, const struct buffer_refusal *refusal,
+                              const _Atomic bool *cancelled, struct repost_result *result)
+{
+    if (work->away[0] && strcmp(work->away, refusal->backend) == 0) {
+        snprintf(result->words, sizeof result->words, "%s does not take anything now", work->away);
+        return -ENOENT;
+    }
+    int err = repost(work, refusal, cancelled, result);
+    if (err == -EAGAIN)
+        snprintf(work->away, sizeof work->away, "%s", refusal->backend);
+    return err;
+}
+
 static void retry(struct refused_work *work, const struct buffer_refusal *refusal,
                   const _Atomic bool *cancelled, struct buf *out)
 {
     struct repost_result result = {0};
-    int err = repost(work, refusal, cancelled, &result);
+    int err = repost_unless_away(work, refusal, cancelled, &result);
     if (err == 0) {
         struct buffer_refusal_change settled = {.id = refusal->id,
                                                 .delivered = result.delivered,
@@ -234,14 +290,7 @@ static void retry(struct refused_work *work, const struct buffer_refusal *refusa
     work->failed += err < 0;
     work->delivered += result.delivered;
     work->left += result.refused;
-    begin_line(work, out);
-    if (err < 0)
-        buf_printf(out, "not tried to its end: %s%s%s\n", strerror(-err), result.words[0] ? ": " : "",
-                   result.words);
-    else
-        buf_printf(out, "delivered %llu, refused again %llu%s%s\n", (unsigned long long)result.delivered,
-                   (unsigned long long)result.refused, result.refused ? ": " : "",
-                   result.refused ? result.words : "");
+    print_retried(work, &result, err, out);
     buf_fini(&result.left);
 }
 
@@ -250,7 +299,9 @@ static void drop(struct refused_work *work, const struct buffer_refusal *refusal
     struct buffer_refusal_change gone = {.id = refusal->id};
     int err = change(work, &gone);
     work->failed += err < 0;
-    if (err < 0 && begin_line(work, out) == 0)
+    if (err < 0 && work->is_json)
+        buf_printf(out, "{\"error\":\"%s\"}\n", strerror(-err));
+    else if (err < 0 && begin_line(work, out) == 0)
         buf_printf(out, "not dropped: %s\n", strerror(-err));
 }
 

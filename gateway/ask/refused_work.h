@@ -32,6 +32,7 @@ struct refused_work {
     int64_t after;
     struct buffer_reader *reader; /* owned; of signal */
     struct buf raw;               /* owned */
+    char away[REFUSED_WORK_TEXT]; /* the backend that did not answer a retry; nothing more is tried there */
     uint64_t found, delivered, left, failed;
 };
 

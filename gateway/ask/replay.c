@@ -11,7 +11,7 @@
 #include "gateway/ask/tap_query.h"
 #include "gateway/fanout/backend_kind.h"
 
-enum { MOST_TEXT = 256, MOST_MESSAGE = 256 << 20 };
+enum { MOST_TEXT = 256 };
 
 struct replay {
     struct jobs *jobs;                   /* borrowed, as the next two */
@@ -36,7 +36,7 @@ static const char *take_span(struct http_request *request, struct replay_ask *as
     const char *wrong = take_time(request, "from", now_ns, &ask->from_ns);
     if (!wrong)
         wrong = take_time(request, "to", now_ns, &ask->to_ns);
-    return wrong ? wrong : ask->from_ns > ask->to_ns ? "from lies behind to\n" : NULL;
+    return wrong ? wrong : ask->from_ns > ask->to_ns ? "from is later than to\n" : NULL;
 }
 
 /* Lines of name=value. */
@@ -74,12 +74,14 @@ static const char *find_backend(const struct replay *replay, struct http_request
     char name_text[MOST_TEXT], signal_text[MOST_TEXT];
     const char *name = http_request_param(request, "backend", name_text, sizeof name_text);
     const char *signal = http_request_param(request, "signal", signal_text, sizeof signal_text);
+    int asked = signal ? telemetry_find(bytes_of_string(signal)) : -1;
+    if (signal && asked < 0)
+        return "signal: metrics, logs or traces\n";
     for (int s = 0; name && s < TELEMETRY_COUNT; s++) {
         const struct conf_list *list = &gateway_config_signal(replay->config, s)->backends;
         const struct gateway_backend_config *backends = list->items;
         for (size_t i = 0; i < list->count; i++) {
-            bool is_it = strcmp(backends[i].name, name) == 0 &&
-                         (!signal || strcmp(signal, telemetry_name((enum telemetry)s)) == 0);
+            bool is_it = strcmp(backends[i].name, name) == 0 && (!signal || s == asked);
             if (is_it && work->config)
                 return "more than one signal has a backend of that name: say which signal\n";
             if (is_it) {
@@ -120,7 +122,7 @@ static const char *find_wrong(const struct replay *replay, struct http_request *
 
 static void serve(struct http_request *request, void *ctx)
 {
-    static const struct job_kind kind = {replay_work_step, replay_work_free};
+    static const struct job_kind kind = {replay_work_step, replay_work_free, true};
     struct replay *replay = ctx;
     struct replay_work *work = calloc(1, sizeof *work);
     const char *wrong = work ? find_wrong(replay, request, work) : "out of memory\n";
@@ -129,13 +131,8 @@ static void serve(struct http_request *request, void *ctx)
         free(work);
         return;
     }
-    if (!work->has_rate)
-        work->rate = work->config->replay_rate_bytes;
-    work->limit_bytes = backend_kind_limit(work->config, work->signal);
-    work->formats = backend_kind_formats(work->config, work->signal);
-    buf_init(&work->block, MOST_MESSAGE);
-    buf_init(&work->raw, MOST_MESSAGE);
-    buf_init(&work->message, MOST_MESSAGE);
+    work->only_of = replay->config->peers.count ? replay->config->name : NULL;
+    replay_work_init(work);
     jobs_start(replay->jobs, request, &kind, work);
 }
 

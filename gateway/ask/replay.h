@@ -10,8 +10,8 @@
  * asked backend, span and matches: asked again after it was cut off, it goes on there. Cursors are not
  * touched; what was delivered counts as replayed.
  *
- * Lines: text for people; "progress ROWS OF-ROWS RAW-BYTES RECORDS MS". Exit status 0, 1 when something was
- * refused or went wrong.
+ * Lines: text for people; "progress ROWS OF-ROWS RAW-BYTES RECORDS MS MS-LEFT" (RAW-BYTES and MS of this run,
+ * MS-LEFT -1: not known). Exit status 0, 1 when something was refused or went wrong.
  */
 #ifndef GATEWAY_REPLAY_H
 #define GATEWAY_REPLAY_H

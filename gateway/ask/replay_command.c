@@ -4,61 +4,83 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "gateway/ask/job_client.h"
 
-enum { BAR_WIDTH = 30, LINE_EVERY_S = 5, MOST_MATCHES = 2048 };
+enum { BAR_WIDTH = 30, BAR_LEAST = 5, MOST_TEXT = 256, LINE_EVERY_S = 5, MOST_MATCHES = 2048 };
 
 /* ---- progress: a bar that is drawn over on a terminal, else a line now and then */
 
 struct progress {
-    bool is_tty, is_drawn;
+    bool is_tty;
+    bool is_drawn; /* the bar is the line above the cursor, so that what is printed next is below it */
+    size_t width;  /* of the bar; it never grows, so that it moves forward only */
     time_t said_at;
 };
 
-static void write_rate(uint64_t rows, uint64_t of, uint64_t bytes, uint64_t records, int64_t ms)
+struct told { /* by the gateway (replay.h) */
+    uint64_t rows, of, bytes, records;
+    int64_t ms, left_ms;
+};
+
+static size_t columns(void)
 {
-    double seconds = ms > 0 ? (double)ms / 1000 : 0.001;
-    printf("%" PRIu64 " of %" PRIu64 " batches, %" PRIu64 " records, %.1f MB/s", rows, of, records,
-           (double)bytes / 1e6 / seconds);
-    if (rows && rows < of)
-        printf(", %.0f s to go", seconds / (double)rows * (double)(of - rows));
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
-static void write_bar(uint64_t rows, uint64_t of)
+static void write_text(const struct told *told, char text[MOST_TEXT])
 {
-    int full = of ? (int)((double)BAR_WIDTH * (double)rows / (double)of) : BAR_WIDTH;
-    printf("\r\033[K[");
-    for (int i = 0; i < BAR_WIDTH; i++)
-        putchar(i < full ? '=' : ' ');
-    printf("] ");
+    double per_s = (double)told->bytes / (told->ms > 0 ? (double)told->ms / 1000 : 0.001);
+    int len = snprintf(text, MOST_TEXT, "%" PRIu64 " of %" PRIu64 " batches, %" PRIu64 " records", told->rows,
+                       told->of, told->records);
+    if (told->bytes)
+        len += snprintf(text + len, MOST_TEXT - (size_t)len, ", %.1f %s",
+                        per_s < 1e6 ? per_s / 1e3 : per_s / 1e6, per_s < 1e6 ? "kB/s" : "MB/s");
+    if (told->rows < told->of && told->left_ms >= 0)
+        snprintf(text + len, MOST_TEXT - (size_t)len, ", %.0f s to go", (double)told->left_ms / 1000);
 }
 
-/* Takes lines of progress; the others are printed as they are, on a line of their own. */
+/* On one line of the terminal whatever its width, else it could not be drawn over. */
+static void draw(struct progress *progress, const struct told *told, const char *text)
+{
+    size_t most = columns() - 1, len = strlen(text) + sizeof "[] " - 1;
+    size_t room = most < len ? 0 : most - len, width = room < progress->width ? room : progress->width;
+    size_t full = told->of ? (size_t)((double)width * (double)told->rows / (double)told->of) : width;
+    fputs(progress->is_drawn ? "\033[A\r\033[K" : "", stdout);
+    if (width >= BAR_LEAST) {
+        putchar('[');
+        for (size_t i = 0; i < width; i++)
+            putchar(i < full ? '=' : ' ');
+        fputs("] ", stdout);
+    }
+    printf("%.*s\n", (int)most, text);
+    progress->width = width;
+    progress->is_drawn = true;
+}
+
+/* Takes lines of progress; the others are printed as they are. */
 static bool show_progress(void *ctx, const char *line)
 {
     struct progress *progress = ctx;
-    uint64_t rows, of, bytes, records;
-    int64_t ms;
-    if (sscanf(line, "progress %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64, &rows, &of, &bytes,
-               &records, &ms) != 5) {
-        if (progress->is_drawn)
-            putchar('\n');
+    struct told told;
+    char text[MOST_TEXT];
+    if (sscanf(line, "progress %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64,
+               &told.rows, &told.of, &told.bytes, &told.records, &told.ms, &told.left_ms) != 6) {
         progress->is_drawn = false;
         return false;
     }
     time_t now = time(NULL);
-    if (progress->is_tty)
-        write_bar(rows, of);
-    else if (now - progress->said_at < LINE_EVERY_S)
-        return true;
-    progress->said_at = now;
-    progress->is_drawn = progress->is_tty;
-    write_rate(rows, of, bytes, records, ms);
-    if (!progress->is_tty)
-        putchar('\n');
+    write_text(&told, text);
+    if (progress->is_tty) {
+        draw(progress, &told, text);
+    } else if (told.bytes && now - progress->said_at >= LINE_EVERY_S) {
+        progress->said_at = now;
+        puts(text);
+    }
     return true;
 }
 
@@ -112,7 +134,7 @@ static bool parse(struct command *c, int argc, char **argv)
 int replay_command_main(int argc, char **argv)
 {
     struct command c = {.question = {.config = CONTROL_CLIENT_CONFIG, .method = "POST"}};
-    struct progress progress = {.is_tty = isatty(STDOUT_FILENO)};
+    struct progress progress = {.is_tty = isatty(STDOUT_FILENO), .width = BAR_WIDTH};
     int status = 2;
     c.question.url = &c.url;
     if (control_client_url(&c.url, "/replay") == 0 && parse(&c, argc, argv))

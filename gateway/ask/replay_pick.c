@@ -73,7 +73,10 @@ static int look(void *ctx, const struct record *record)
         picked->left_out++;
         return 0;
     }
-    picked->doubtful += record->time_ns < picking->ask->doubtful_before_ns;
+    bool is_doubtful = record->time_ns < picking->ask->doubtful_before_ns;
+    picked->doubtful += is_doubtful;
+    picked->histograms += !is_doubtful && record->kind == RECORD_HISTOGRAM &&
+                          record->time_ns < picking->ask->histograms_before_ns;
     return take(picked, number);
 }
 
@@ -115,15 +118,23 @@ int replay_pick_write(const struct replay_picked *picked, enum batch_format form
 
 /* ---- streams */
 
-enum { STREAMS = 1, LABELS = 1 }; /* field numbers: PushRequest.streams, StreamAdapter.labels */
+/* Field numbers: PushRequest.streams; StreamAdapter.labels, .entries. */
+enum { STREAMS = 1, LABELS = 1, ENTRIES = 2 };
 
-static uint64_t hash_labels(struct bytes stream)
+static struct bytes find_labels(struct bytes stream)
 {
-    uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a 64 */
     struct pb_field field;
     while (pb_next(&stream, &field) > 0)
-        for (size_t i = 0; field.number == LABELS && field.type == PB_LEN && i < field.bytes.len; i++)
-            hash = (hash ^ field.bytes.ptr[i]) * 0x100000001b3ULL;
+        if (field.number == LABELS && field.type == PB_LEN)
+            return field.bytes;
+    return (struct bytes){0};
+}
+
+static uint64_t hash_of(struct bytes labels)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a 64 */
+    for (size_t i = 0; i < labels.len; i++)
+        hash = (hash ^ labels.ptr[i]) * 0x100000001b3ULL;
     return hash;
 }
 
@@ -157,11 +168,44 @@ int replay_streams(struct bytes raw, struct replay_stream **ret_streams, size_t 
         return -ENOMEM;
     while (pb_next(&raw, &field) > 0)
         if (field.number == STREAMS && field.type == PB_LEN) {
-            streams[n] = (struct replay_stream){hash_labels(field.bytes), (uint32_t)n, field.whole};
+            struct bytes labels = find_labels(field.bytes);
+            streams[n] = (struct replay_stream){hash_of(labels), (uint32_t)n, labels, field.bytes};
             n++;
         }
     qsort(streams, count, sizeof *streams, compare);
     *ret_streams = streams;
     *ret_count = count;
     return 0;
+}
+
+size_t replay_streams_same(const struct replay_stream *streams, size_t count)
+{
+    size_t same = 1;
+    while (same < count && bytes_equal(streams[same].labels, streams[0].labels))
+        same++;
+    return same;
+}
+
+static int add_lines(struct bytes stream, struct buf *out)
+{
+    struct pb_field field;
+    int err = 0;
+    while (err == 0 && pb_next(&stream, &field) > 0)
+        if (field.number == ENTRIES && field.type == PB_LEN)
+            err = buf_append(out, field.whole.ptr, field.whole.len);
+    return err;
+}
+
+int replay_streams_write(const struct replay_stream *streams, size_t count, struct buf *out)
+{
+    struct buf body;
+    buf_init(&body, out->max);
+    int err = pb_put_bytes(&body, LABELS, streams[0].labels);
+    for (size_t i = 0; err == 0 && i < count; i++)
+        err = add_lines(streams[i].body, &body);
+    buf_clear(out);
+    if (err == 0)
+        err = pb_put_bytes(out, STREAMS, buf_bytes(&body));
+    buf_fini(&body);
+    return err;
 }

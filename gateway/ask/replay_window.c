@@ -56,12 +56,13 @@ int replay_window_of_prometheus(struct bytes config, struct bytes tsdb, struct r
         json_unpack(stats, "{s:{s:{s:I}}}", "data", "headStats", "maxTime", &newest_ms) < 0)
         err = -EBADMSG;
     if (err == 0) {
-        struct replay_window window = {INT64_MIN, INT64_MIN, true, ""};
+        struct replay_window window = {INT64_MIN, INT64_MIN, INT64_MIN, true, ""};
         int64_t ns = 0, newest_ns = (int64_t)newest_ms * MS;
         bool is_set = find_duration(bytes_of_string(yaml), "out_of_order_time_window", &ns);
         bool is_empty = newest_ms <= 0 || newest_ms > INT64_MAX / MS;
         if (!is_empty) {
             window.doubtful_before_ns = newest_ns - ns;
+            window.histograms_before_ns = newest_ns;
             window.refused_before_ns = newest_ns - (ns > hour_ns ? ns : hour_ns);
         }
         snprintf(window.words, sizeof window.words, "out_of_order_time_window is %lld s%s%s",
@@ -76,7 +77,7 @@ int replay_window_of_prometheus(struct bytes config, struct bytes tsdb, struct r
 
 int replay_window_of_loki(struct bytes config, int64_t now_ns, struct replay_window *ret_window)
 {
-    struct replay_window window = {INT64_MIN, INT64_MIN, true, ""};
+    struct replay_window window = {INT64_MIN, INT64_MIN, INT64_MIN, true, ""};
     char rejects[MOST_VALUE];
     int64_t chunk_ns, age_ns;
     if (!find_duration(config, "max_chunk_age", &chunk_ns))
@@ -98,7 +99,7 @@ int replay_window_of_loki(struct bytes config, int64_t now_ns, struct replay_win
 
 static void set_unknown(struct replay_window *window, const char *why)
 {
-    *window = (struct replay_window){INT64_MIN, INT64_MIN, false, ""};
+    *window = (struct replay_window){INT64_MIN, INT64_MIN, INT64_MIN, false, ""};
     snprintf(window->words, sizeof window->words, "%s", why);
 }
 
@@ -146,7 +147,7 @@ void replay_window_read(struct sender *sender, enum backend_kind kind, enum tele
         return;
     case BACKEND_OTLP_HTTP:
     case BACKEND_OTLP_GRPC:
-        *ret_window = (struct replay_window){INT64_MIN, INT64_MIN, true, "no limit"};
+        *ret_window = (struct replay_window){INT64_MIN, INT64_MIN, INT64_MIN, true, "no limit"};
         return;
     }
 }

@@ -3,6 +3,7 @@
  * Prometheus: what is older than its newest sample by more than out_of_order_time_window (of
  * /api/v1/status/config; the newest sample is headStats.maxTime of /api/v1/status/tsdb) is refused where the
  * series has a newer sample, and by more than that and an hour (half of a block of 2 h, tsdb/head.go) always.
+ * Its window is not for native histograms before 3.0 (2.42 answers 400 "out of order sample").
  * Loki: what is older than reject_old_samples_max_age is refused, when reject_old_samples is on; what is
  * older than half of max_chunk_age is refused where the stream has newer lines (both of /config). Jaeger has
  * no such limit. */
@@ -13,8 +14,9 @@
 #include "gateway/fanout/sender.h"
 
 struct replay_window {
-    int64_t refused_before_ns;  /* wall clock; INT64_MIN: nothing is refused, or it is not known */
-    int64_t doubtful_before_ns; /* likewise */
+    int64_t refused_before_ns;    /* wall clock; INT64_MIN: nothing is refused, or it is not known */
+    int64_t doubtful_before_ns;   /* likewise */
+    int64_t histograms_before_ns; /* native ones: a Prometheus before 3.0 takes none out of order */
     bool is_known;
     char words[512]; /* what was read, or why it could not be */
 };

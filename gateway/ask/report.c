@@ -15,6 +15,28 @@ int64_t report_imbalance(const struct buffer_ledger *ledger)
     return left;
 }
 
+static double lag_s(const struct report *report, const struct fanout_view *view)
+{
+    int64_t oldest = view->ledger.oldest_committed_ns;
+    return oldest ? (double)(report->now_ns - oldest) / 1e9 : 0;
+}
+
+static bool is_live(const struct report *report, const struct fanout_view *view)
+{
+    return !view->away && lag_s(report, view) <= CATCHING_UP_S;
+}
+
+static const char *state_of(const struct report *report, const struct fanout_view *view)
+{
+    return view->away ? "away" : is_live(report, view) ? "ok" : "catching up";
+}
+
+double report_end_s(const struct report *report, size_t backend)
+{
+    const struct fanout_view *view = &report->backends[backend];
+    return is_live(report, view) ? 0 : rate_end_s(&report->rates[backend], view->ledger.lag_bytes);
+}
+
 /* Until the oldest batch owed is as old as the quota allows; -1: there is no such quota, or it is not behind.
  */
 static double age_runway_s(const struct report *report, const struct fanout_view *view)
@@ -28,31 +50,19 @@ static double age_runway_s(const struct report *report, const struct fanout_view
 double report_runway_s(const struct report *report, enum telemetry signal)
 {
     double shortest = -1;
-    int64_t most = report->buffers[signal].quota_bytes / 100 * 98;
     for (size_t i = 0; i < report->backend_count; i++) {
-        if (report->backends[i].signal != signal)
+        const struct fanout_view *view = &report->backends[i];
+        if (view->signal != signal || is_live(report, view))
             continue;
-        double runway = rate_runway_s(&report->rates[i], most - report->backends[i].ledger.lag_bytes);
+        int64_t held = buffer_held_bytes(view->ledger.lag_rows, view->ledger.lag_bytes);
+        double runway = rate_runway_s(&report->rates[i], report->buffers[signal].room_bytes - held);
         if (runway >= 0 && (shortest < 0 || runway < shortest))
             shortest = runway;
-        runway = age_runway_s(report, &report->backends[i]);
+        runway = age_runway_s(report, view);
         if (runway >= 0 && (shortest < 0 || runway < shortest))
             shortest = runway;
     }
     return shortest;
-}
-
-static double lag_s(const struct report *report, const struct fanout_view *view)
-{
-    int64_t oldest = view->ledger.oldest_committed_ns;
-    return oldest ? (double)(report->now_ns - oldest) / 1e9 : 0;
-}
-
-static const char *state_of(const struct report *report, const struct fanout_view *view)
-{
-    if (view->away)
-        return "away";
-    return lag_s(report, view) > CATCHING_UP_S ? "catching up" : "ok";
 }
 
 /* ---- lines */
@@ -156,8 +166,8 @@ static int print_backend(const struct report *report, size_t i, struct buf *out)
         "caught up in: %s%s%s\n",
         telemetry_name(view->signal), view->name, state_of(report, view), (long long)view->ledger.lag_rows,
         (long long)view->ledger.lag_bytes, span(lag_s(report, view), lag), rate->records_per_s,
-        rate->bytes_per_s, span(rate_end_s(rate, view->ledger.lag_bytes), end),
-        view->last_error[0] ? "; last error: " : "", view->last_error);
+        rate->bytes_per_s, span(report_end_s(report, i), end), view->last_error[0] ? "; last error: " : "",
+        view->last_error);
 }
 
 static int print_buffer(const struct report *report, enum telemetry signal, struct buf *out)
@@ -275,14 +285,13 @@ static json_t *backends_json(const struct report *report)
         const struct fanout_view *v = &report->backends[i];
         const struct rate_view *rate = &report->rates[i];
         json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:I, s:s}", "signal",
-                      telemetry_name(v->signal), "backend", v->name, "state", state_of(report, v),
-                      "lag_batches", (json_int_t)v->ledger.lag_rows, "lag_bytes",
-                      (json_int_t)v->ledger.lag_bytes, "lag_seconds", lag_s(report, v), "records_per_second",
-                      rate->records_per_s, "bytes_per_second", rate->bytes_per_s, "end_seconds",
-                      seconds_json(rate_end_s(rate, v->ledger.lag_bytes)), "last_delivered_ns",
-                      (json_int_t)v->last_delivered_ns, "last_error", v->last_error));
+            list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:I, s:s}", "signal",
+                            telemetry_name(v->signal), "backend", v->name, "state", state_of(report, v),
+                            "lag_batches", (json_int_t)v->ledger.lag_rows, "lag_bytes",
+                            (json_int_t)v->ledger.lag_bytes, "lag_seconds", lag_s(report, v),
+                            "records_per_second", rate->records_per_s, "bytes_per_second", rate->bytes_per_s,
+                            "end_seconds", seconds_json(report_end_s(report, i)), "last_delivered_ns",
+                            (json_int_t)v->last_delivered_ns, "last_error", v->last_error));
     }
     return list;
 }

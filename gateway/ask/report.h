@@ -25,8 +25,12 @@ struct report { /* all borrowed */
 /* report_imbalance: accepted - settled - buffered; anything but 0 is a defect. */
 int64_t report_imbalance(const struct buffer_ledger *ledger);
 
+/* report_end_s: when a backend will have caught up at this rate; 0: it has, a batch under way is none of its
+ * lag; -1: not at this rate. */
+double report_end_s(const struct report *report, size_t backend);
+
 /* report_runway_s: how long the signal's buffer still holds at this rate, for the backend that needs most of
- * it; -1: for ever. */
+ * it of those that are away or behind; -1: for ever. */
 double report_runway_s(const struct report *report, enum telemetry signal);
 
 /* The texts. 0 or errors of buf_append. */

@@ -11,6 +11,11 @@
 
 enum { MOST_AGENTS = 4096 };
 
+struct status_quota { /* what was told of it */
+    uint64_t dropped_batches, full_answers;
+    int64_t at_ns; /* monotonic; 0: never */
+};
+
 struct status {
     const char *name;          /* borrowed */
     struct web_parts *parts;   /* borrowed */
@@ -18,6 +23,7 @@ struct status {
     uv_timer_t timer;
     int64_t behind_ns[REPORT_MAX_BACKENDS]; /* monotonic: when it was logged last; 0: it is not behind */
     char wal_readers[TELEMETRY_COUNT][sizeof((struct buffer_state *)0)->wal_reader]; /* told of; "": nobody */
+    struct status_quota quotas[TELEMETRY_COUNT];
     struct rate rates[REPORT_MAX_BACKENDS]; /* the backends' order is that of the configuration */
     bool was_away[REPORT_MAX_BACKENDS];     /* when its rate was observed last */
     struct fanout_view views[REPORT_MAX_BACKENDS];
@@ -32,25 +38,30 @@ static size_t read_views(struct status *status)
     return fanout ? fanout_views(fanout, status->views, REPORT_MAX_BACKENDS) : 0;
 }
 
-static void observe(struct status *status)
+/* A point is added when the period is over, and when the backend went or came back. */
+static void observe(struct status *status, size_t i, bool is_due)
 {
-    size_t count = read_views(status);
-    for (size_t i = 0; i < count; i++) {
-        const struct fanout_view *view = &status->views[i];
-        struct buffer_state state;
-        buffer_get_state(status->parts->buffers[view->signal], &state);
-        struct rate_point point = {.at_ns = clock_mono_ns(),
-                                   .settled = view->ledger.accepted - view->ledger.buffered,
-                                   .committed_bytes = state.committed_bytes,
-                                   .lag_bytes = view->ledger.lag_bytes};
-        if (view->away != status->was_away[i]) /* what was before says nothing of what comes */
-            status->rates[i] = (struct rate){0};
-        status->was_away[i] = view->away;
+    const struct fanout_view *view = &status->views[i];
+    const struct buffer_ledger *ledger = &view->ledger;
+    struct buffer_state state;
+    buffer_get_state(status->parts->buffers[view->signal], &state);
+    struct rate_point point = {.at_ns = clock_mono_ns(),
+                               .settled = ledger->accepted - ledger->buffered,
+                               .committed_bytes = state.committed_bytes,
+                               .lag_bytes = ledger->lag_bytes,
+                               .held_bytes = buffer_held_bytes(ledger->lag_rows, ledger->lag_bytes)};
+    bool has_turned = view->away != status->was_away[i];
+    if (has_turned) /* what was before says nothing of what comes */
+        status->rates[i] = (struct rate){0};
+    if (has_turned && status->behind_ns[i])
+        status->behind_ns[i] = point.at_ns - (STATUS_LOG_S - STATUS_TURNED_S) * INT64_C(1000000000);
+    status->was_away[i] = view->away;
+    status->rate_views[i] = rate_get(&status->rates[i], &point);
+    if (is_due || has_turned)
         rate_add(&status->rates[i], point);
-    }
 }
 
-static void fill(struct status *status, struct report *report);
+static void fill(struct status *status, bool is_due, struct report *report);
 
 static int64_t as_ms(double seconds)
 {
@@ -65,8 +76,7 @@ static void publish_rates(struct status *status, const struct report *report)
         const char *signal = telemetry_name(view->signal);
         stats_set(stats_cell(stats, GATEWAY_SETTLE_RATE, signal, view->name),
                   (int64_t)report->rates[i].bytes_per_s);
-        stats_set(stats_cell(stats, GATEWAY_CATCH_UP, signal, view->name),
-                  as_ms(rate_end_s(&report->rates[i], view->ledger.lag_bytes)));
+        stats_set(stats_cell(stats, GATEWAY_CATCH_UP, signal, view->name), as_ms(report_end_s(report, i)));
     }
     for (int s = 0; s < TELEMETRY_COUNT; s++)
         stats_set(stats_cell(stats, GATEWAY_RUNWAY, telemetry_name((enum telemetry)s)),
@@ -94,7 +104,7 @@ static void log_backend(struct status *status, const struct report *report, size
         "caught_up_in_s=%.0f runway_s=%.0f",
         telemetry_name(view->signal), view->name, view->away ? "away" : "catching_up",
         (long long)view->ledger.lag_rows, (long long)view->ledger.lag_bytes, (long long)lag_s,
-        rate->bytes_per_s, rate_end_s(rate, view->ledger.lag_bytes), report_runway_s(report, view->signal));
+        rate->bytes_per_s, report_end_s(report, i), report_runway_s(report, view->signal));
 }
 
 /* Who keeps a WAL from being written back is named when that begins and when it ends. */
@@ -119,20 +129,40 @@ static void tell_wal_reader(struct status *status, enum telemetry signal, const 
     memcpy(told, state->wal_reader, sizeof state->wal_reader);
 }
 
+/* What a quota costs is told when that begins, and every minute while it goes on. */
+static void tell_quota(struct status *status, enum telemetry signal, const struct buffer_state *state)
+{
+    struct status_quota *told = &status->quotas[signal];
+    int64_t now_ns = clock_mono_ns();
+    bool is_new =
+        state->dropped_batches != told->dropped_batches || state->full_answers != told->full_answers;
+    if (!is_new || (told->at_ns && now_ns - told->at_ns < STATUS_LOG_S * INT64_C(1000000000)))
+        return;
+    log_warn(
+        "a buffer is at a quota: batches are pushed back, or the oldest dropped",
+        "signal=%s pushed_back=%llu dropped_batches=%llu file_bytes=%lld wal_bytes=%lld quota_bytes=%lld "
+        "quota_age_s=%lld",
+        telemetry_name(signal), (unsigned long long)(state->full_answers - told->full_answers),
+        (unsigned long long)(state->dropped_batches - told->dropped_batches), (long long)state->file_bytes,
+        (long long)state->wal_bytes, (long long)state->quota_bytes, (long long)(state->quota_age_ms / 1000));
+    *told = (struct status_quota){state->dropped_batches, state->full_answers, now_ns};
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct status *status = timer->data;
     struct report report;
-    observe(status);
-    fill(status, &report);
+    fill(status, true, &report);
     publish_rates(status, &report);
     for (size_t i = 0; i < report.backend_count; i++)
         log_backend(status, &report, i);
-    for (int s = 0; s < TELEMETRY_COUNT; s++)
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        tell_quota(status, (enum telemetry)s, &report.buffers[s]);
         tell_wal_reader(status, (enum telemetry)s, &report.buffers[s]);
+    }
 }
 
-static void fill(struct status *status, struct report *report)
+static void fill(struct status *status, bool is_due, struct report *report)
 {
     struct web_parts *parts = status->parts;
     *report = (struct report){.name = status->name,
@@ -146,7 +176,7 @@ static void fill(struct status *status, struct report *report)
     if (parts->receive)
         report->agent_count = receive_agents(parts->receive, status->agents, MOST_AGENTS);
     for (size_t i = 0; i < report->backend_count; i++) {
-        status->rate_views[i] = rate_get(&status->rates[i]);
+        observe(status, i, is_due);
         status->discarded[i] =
             discard_watch_get(parts->discards, status->views[i].signal, status->views[i].name);
     }
@@ -194,7 +224,7 @@ static int tell(void *ctx, const struct question *question, struct buf *text)
     struct report report;
     bool closes = true;
     int err = 0;
-    fill(ctx, &report);
+    fill(ctx, false, &report);
     for (size_t i = 0; i < report.backend_count; i++)
         closes = closes && report_imbalance(&report.backends[i].ledger) == 0;
     switch (question->verb) {
@@ -342,6 +372,7 @@ int status_new(struct control *control, const char *name, struct web_parts *part
                struct status **ret_status)
 {
     struct status *status = calloc(1, sizeof *status);
+    struct report report;
     if (!status)
         return -ENOMEM;
     status->name = name;
@@ -352,7 +383,7 @@ int status_new(struct control *control, const char *name, struct web_parts *part
     uv_timer_init(&parts->loop->uv, &status->timer);
     status->timer.data = status;
     uv_timer_start(&status->timer, on_timer, RATE_PERIOD_MS, RATE_PERIOD_MS);
-    observe(status);
+    fill(status, true, &report);
     control_add(control, "GET", "/status", serve_status, status);
     control_add(control, "GET", "/ledger", serve_ledger, status);
     *ret_status = status;

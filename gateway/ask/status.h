@@ -6,9 +6,9 @@
  * that does not answer is named. As JSON the others' documents are the list "others" of ours. /ledger answers
  * 409 with the same text when a ledger does not close, or a gateway does not answer.
  *
- * Every RATE_PERIOD_MS the rates go into the metrics; a backend that is behind is logged every STATUS_LOG_S
- * with what it owes, its rate, the estimated end and the runway, and once more when it has caught up. Loop
- * thread only. */
+ * Every RATE_PERIOD_MS the rates go into the metrics; a backend that is behind is logged every STATUS_LOG_S,
+ * and STATUS_TURNED_S after it went or came back, with what it owes, its rate, the estimated end and the
+ * runway, and once more when it has caught up. Loop thread only. */
 #ifndef GATEWAY_STATUS_H
 #define GATEWAY_STATUS_H
 
@@ -18,7 +18,7 @@
 
 struct status;
 
-enum { STATUS_LOG_S = 60, STATUS_BEHIND_S = 30 };
+enum { STATUS_LOG_S = 60, STATUS_TURNED_S = 5, STATUS_BEHIND_S = 30 };
 
 /* status_new: parts is borrowed and read at every request. 0, -ENOMEM. */
 int status_new(struct control *control, const char *name, struct web_parts *parts, struct replicas *replicas,

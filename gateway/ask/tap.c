@@ -273,6 +273,9 @@ void tap_close(struct tap *tap)
     for (struct session *session = tap->sessions, *next; session; session = next) {
         next = session->next;
         end(session);
+        if (session->state ==
+            SESSION_READING) /* its step ends later than the control socket's requests live */
+            session->request = NULL;
     }
     uv_close((uv_handle_t *)&tap->committed, on_handle_closed);
 }

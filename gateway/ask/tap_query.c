@@ -39,6 +39,15 @@ static int read_zone(const char *at, int *ret_seconds)
     return 0;
 }
 
+/* Whether there is such a day and time: timegm makes the 2nd of March of the 30th of February. */
+static bool is_in_calendar(const struct tm *given)
+{
+    struct tm tm = *given;
+    (void)timegm(&tm);
+    return tm.tm_mon == given->tm_mon && tm.tm_mday == given->tm_mday && tm.tm_hour == given->tm_hour &&
+           tm.tm_min == given->tm_min && tm.tm_sec == given->tm_sec;
+}
+
 static int parse_rfc3339(const char *text, int64_t *ret_ns)
 {
     struct tm tm = {0};
@@ -50,6 +59,8 @@ static int parse_rfc3339(const char *text, int64_t *ret_ns)
         return -EINVAL;
     tm.tm_year -= 1900;
     tm.tm_mon--;
+    if (!is_in_calendar(&tm))
+        return -EINVAL;
     const char *at = text + used;
     int64_t fraction = read_fraction(&at);
     if (read_zone(at, &zone) < 0)
@@ -97,10 +108,9 @@ static struct bytes take_value(struct tap_query *query, const char **at)
 
 static const char *set_signal(struct tap_query *query, struct bytes value)
 {
-    for (int s = 0; s < TELEMETRY_COUNT; s++) {
-        if (!bytes_equal(value, bytes_of_string(telemetry_name((enum telemetry)s))))
-            continue;
-        query->signal = (enum telemetry)s;
+    int signal = telemetry_find(value);
+    if (signal >= 0) {
+        query->signal = (enum telemetry)signal;
         return NULL;
     }
     return "signal: one of metrics, logs, traces";

@@ -14,6 +14,7 @@
 #include "gateway/metrics.h"
 
 enum { MS = 1000000, STOP_WAIT_MS = 20, MOST_NOTES = 256 << 20 };
+enum { BEHIND_REST_MS = 2000 };
 enum { VIEW_DEAR_MS = 5, VIEW_KEPT = 200 };
 
 /* ---- the thread */
@@ -234,13 +235,14 @@ static int open_parts(struct backend *b)
 }
 
 int backend_new(const struct gateway_backend_config *config, enum telemetry signal,
-                uint32_t formats_elsewhere, struct buffer *buffer, struct stats *stats,
+                uint32_t formats_elsewhere, struct buffer *buffer, struct stats *stats, struct homes *homes,
                 struct backend **ret_backend)
 {
     struct backend *b = calloc(1, sizeof *b);
     if (!b)
         return -ENOMEM;
     set_up(b, config, signal, formats_elsewhere, buffer);
+    b->host.homes = homes;
     find_cells(b, stats);
     int err = open_parts(b);
     if (err == 0) {
@@ -298,6 +300,24 @@ static int look_at_ledger(struct backend *b)
     b->view_took_ns = clock_mono_ns() - now_ns;
     b->view_ns = now_ns;
     return err;
+}
+
+bool backend_is(const struct backend *backend, enum telemetry signal, const char *name)
+{
+    return backend->host.signal == signal && strcmp(backend->config->name, name) == 0;
+}
+
+uint64_t backend_returns(const struct backend *backend)
+{
+    return atomic_load(&backend->health.returns);
+}
+
+bool backend_is_behind(struct backend *backend)
+{
+    struct health_view health;
+    int64_t behind_ns = atomic_load(&backend->behind_ns);
+    health_view(&backend->health, &health);
+    return health.away || (behind_ns && clock_mono_ns() - behind_ns < (int64_t)BEHIND_REST_MS * MS);
 }
 
 int backend_view(struct backend *backend, struct fanout_view *ret_view)

@@ -167,6 +167,8 @@ static struct lane *make_lane(struct backend *b, size_t free_lanes, int64_t now_
         return NULL;
     }
     lane->is_paced = slots_is_backlog(&b->slots, &lane->rows[0]);
+    if (clock_wall_ns() - rows[0].committed_at_ns > (int64_t)SLOTS_BACKLOG_MS * MS)
+        atomic_store(&b->behind_ns, now_ns);
     linger(b, lane->rows, lane->row_count, now_ns);
     b->lanes[b->lane_count++] = lane;
     return lane;

@@ -30,6 +30,8 @@ struct backend {
     int64_t busy_ns;           /* when there was a request last; 0: and its memory was given back since */
     int64_t look_ns;           /* after a read error: not before */
     _Atomic int64_t linger_ns; /* after a small request: the next new one not before, so that it is larger */
+    _Atomic int64_t
+        behind_ns; /* monotonic; when something that had waited for long was posted last; 0: never */
     int64_t seen_delivered_ns; /* when a request had got through last, as revive() saw it */
     pthread_t thread;
     bool has_thread;

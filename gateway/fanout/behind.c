@@ -4,10 +4,11 @@
 
 #include "base/clock.h"
 #include "base/pb.h"
+#include "gateway/fanout/ahead.h"
 #include "gateway/fanout/body.h"
+#include "gateway/fanout/records.h"
 
-enum { STREAM = 1, LABELS = 1, ENTRY = 2, ENTRY_TIME = 1, SECONDS = 1, NANOS = 2 }; /* push.proto of Loki */
-#define AHEAD_NS (INT64_C(600) * 1000000000) /* no line is further ahead of the clock: ahead.h */
+enum { STREAM = 1, LABELS = 1, ENTRY = 2, ENTRY_TIME = 1 }; /* push.proto of Loki */
 
 /* ---- the lines of a push */
 
@@ -19,30 +20,15 @@ struct line {
 
 typedef bool take_line(void *ctx, uint32_t index, struct line line); /* false: no more */
 
-static int read_number(struct bytes message, uint32_t number, uint64_t *ret_value)
-{
-    struct pb_field field;
-    int got;
-    while ((got = pb_next(&message, &field)) > 0)
-        if (field.number == number && field.type == PB_VARINT)
-            *ret_value = field.value;
-    return got;
-}
-
 static int read_time(struct bytes entry, int64_t *ret_ns)
 {
     struct pb_field field;
-    uint64_t seconds = 0, nanos = 0;
-    int got;
-    while ((got = pb_next(&entry, &field)) > 0) {
-        if (field.number != ENTRY_TIME || field.type != PB_LEN)
-            continue;
-        if ((got = read_number(field.bytes, SECONDS, &seconds)) < 0 ||
-            (got = read_number(field.bytes, NANOS, &nanos)) < 0)
-            return got;
-    }
-    *ret_ns = (int64_t)(seconds * 1000000000u + nanos);
-    return got;
+    int got, err = 0;
+    *ret_ns = 0;
+    while (err == 0 && (got = pb_next(&entry, &field)) > 0)
+        if (field.number == ENTRY_TIME && field.type == PB_LEN)
+            err = records_read_timestamp(field.bytes, ret_ns);
+    return err < 0 ? err : got;
 }
 
 static uint64_t key_of(struct bytes stream)
@@ -131,15 +117,22 @@ static int64_t backend_wall_ns(const struct lane *lane)
 /* Whether it holds lines so old that they may be suspects. */
 static bool is_old(const struct lane *lane, const struct buffer_row *row)
 {
-    return row->earliest_ns < backend_wall_ns(lane) + AHEAD_NS - STREAM_TIMES_SPAN_NS;
+    return row->earliest_ns < backend_wall_ns(lane) + AHEAD_MOST_NS - STREAM_TIMES_SPAN_NS;
+}
+
+/* Agents send lines in their order, so theirs are behind only where another gateway has posted newer ones. */
+static bool may_be_behind(const struct lane *lane, const struct buffer_row *row)
+{
+    return row->format == FORMAT_OTLP_LOGS ||
+           (row->format == FORMAT_LOKI_PUSH && !homes_have(lane->host->homes, row));
 }
 
 static bool is_looked_at(const struct lane *lane, uint32_t row)
 {
     const struct lane_host *host = lane->host;
     return lane->fates[row] == ROW_LIVE && host->kind == BACKEND_LOKI &&
-           lane->rows[row].format == FORMAT_OTLP_LOGS &&
-           (is_old(lane, &lane->rows[row]) || stream_times_is_in_use(host->stream_times, clock_mono_ns()));
+           (is_old(lane, &lane->rows[row]) || stream_times_is_in_use(host->stream_times, clock_mono_ns())) &&
+           may_be_behind(lane, &lane->rows[row]);
 }
 
 /* 0; -ENODATA: it cannot be told; -ENOMEM, -EIO. */

@@ -2,11 +2,11 @@
  *
  * Loki refuses a line that is older than its stream's newest by more than half of max_chunk_age (an hour by
  * default), and says so only where it stands in the request's last stream: else it answers 204 and the line
- * is gone. Agents never send such lines of a file, but applications may, by OTLP, and a gateway that was away
- * has some of streams that went on elsewhere. So what may be too far behind (stream_times.h says
- * of which lines that is not known to be so; of a stream that it does not know, all that are half an hour
- * behind the clock) is posted apart, a request each stream, where Loki's answer is about it. Backend's thread
- * only.
+ * is gone. Agents never send such lines of a file, but applications may, by OTLP, and a gateway that was
+ * away, or took something over, has some of streams that went on elsewhere (homes.h). So what may be too far
+ * behind (stream_times.h says of which lines that is not known to be so; of a stream that it does not know,
+ * all that are half an hour behind the clock) is posted apart, a request each stream, where Loki's answer is
+ * about it. Backend's thread only.
  */
 #ifndef GATEWAY_BEHIND_H
 #define GATEWAY_BEHIND_H

@@ -12,6 +12,7 @@
 #include "base/buffer/buffer.h"
 #include "base/stats.h"
 #include "gateway/config.h"
+#include "gateway/fanout/homes.h"
 
 struct fanout;
 
@@ -34,5 +35,14 @@ struct fanout_view {
 };
 /* fanout_views: fills at most most views, returns how many it filled. Any thread. */
 size_t fanout_views(struct fanout *fanout, struct fanout_view *views, size_t most);
+
+/* fanout_is_behind: the backend is away, or has a backlog to get (backend.h). Any thread. */
+bool fanout_is_behind(const struct fanout *fanout, enum telemetry signal, const char *backend);
+
+/* fanout_returns: how often the backend answered after it was away; 0: no such backend. Any thread. */
+uint64_t fanout_returns(const struct fanout *fanout, enum telemetry signal, const char *backend);
+
+/* fanout_tell_homes: which agents are here now (homes_set). Any thread. */
+void fanout_tell_homes(struct fanout *fanout, struct home *homes, size_t count);
 
 #endif

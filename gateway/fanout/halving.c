@@ -110,9 +110,12 @@ void halving_set_count(struct halving *h, uint32_t row, uint32_t records)
 
 /* ---- answers */
 
-/* Words that were heard already, or a new entry; the last one for all when there are too many. */
+/* Words that were heard already, or a new entry; the last one for all when there are too many. Answers end
+ * with a line end, which is none of them. */
 static int find_words(struct halving *h, struct bytes words, uint32_t *ret_index)
 {
+    while (words.len && (words.ptr[words.len - 1] == '\n' || words.ptr[words.len - 1] == '\r'))
+        words.len--;
     if (words.len > HALVING_MAX_WORDS)
         words.len = HALVING_MAX_WORDS;
     for (size_t i = h->word_count; i-- > 0;) {

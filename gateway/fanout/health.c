@@ -48,6 +48,7 @@ bool health_set_answered(struct health *health)
     health->away = false;
     pthread_mutex_unlock(&health->lock);
     backoff_reset(&health->backoff);
+    atomic_fetch_add(&health->returns, was_away);
     return was_away;
 }
 

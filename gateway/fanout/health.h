@@ -6,7 +6,9 @@
 #define GATEWAY_HEALTH_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/backoff.h"
 
@@ -22,6 +24,7 @@ struct health {
     bool away;
     char last_error[HEALTH_MAX_ERROR]; /* "" none since the last delivery */
     int64_t last_delivered_ns;         /* wall clock; 0 never */
+    _Atomic uint64_t returns;          /* how often it answered after it was away; any thread */
     /* the backend's thread only */
     int64_t delivered_mono_ns; /* 0 never */
     int64_t probe_ns;          /* monotonic; while away nothing is posted before it */

@@ -17,6 +17,7 @@
 #define GATEWAY_LANE_H
 
 #include "gateway/fanout/health.h"
+#include "gateway/fanout/homes.h"
 #include "gateway/fanout/isolation.h"
 #include "gateway/fanout/sender.h"
 #include "gateway/fanout/settle.h"
@@ -49,6 +50,7 @@ struct lane_host {
     struct health *health;
     struct isolation *isolation;
     struct stream_times *stream_times;
+    struct homes *homes; /* of all backends */
     struct stats_cell *requests[LANE_VERDICTS], *request_seconds, *sent_bytes, *in_doubt, *not_taken;
     struct stats_cell *untranslated[TRANSLATE_REASON_COUNT];
 };

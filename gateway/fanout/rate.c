@@ -7,23 +7,21 @@ void rate_add(struct rate *rate, struct rate_point point)
     rate->count += rate->count < RATE_POINTS;
 }
 
-struct rate_view rate_get(const struct rate *rate)
+struct rate_view rate_get(const struct rate *rate, const struct rate_point *now)
 {
-    if (rate->count < 2)
-        return (struct rate_view){0};
-    const struct rate_point *last = &rate->points[(rate->next + RATE_POINTS - 1) % RATE_POINTS];
     const struct rate_point *first = &rate->points[(rate->next + RATE_POINTS - rate->count) % RATE_POINTS];
-    double seconds = (double)(last->at_ns - first->at_ns) / 1e9;
-    if (seconds <= 0)
+    double seconds = rate->count ? (double)(now->at_ns - first->at_ns) / 1e9 : 0;
+    if (seconds < (double)RATE_LEAST_MS / 1000)
         return (struct rate_view){0};
-    int64_t grown = last->lag_bytes - first->lag_bytes;
-    int64_t settled = last->committed_bytes - first->committed_bytes - grown;
-    if (last->settled == first->settled) /* the two were not read at one moment */
+    int64_t grown = now->lag_bytes - first->lag_bytes;
+    int64_t settled = now->committed_bytes - first->committed_bytes - grown;
+    if (now->settled == first->settled) /* the two were not read at one moment */
         settled = 0;
     return (struct rate_view){
-        .records_per_s = (double)(last->settled - first->settled) / seconds,
+        .records_per_s = (double)(now->settled - first->settled) / seconds,
         .bytes_per_s = settled > 0 ? (double)settled / seconds : 0,
         .growth_bytes_per_s = (double)grown / seconds,
+        .held_bytes_per_s = (double)(now->held_bytes - first->held_bytes) / seconds,
     };
 }
 
@@ -36,7 +34,7 @@ double rate_end_s(const struct rate_view *view, int64_t lag_bytes)
 
 double rate_runway_s(const struct rate_view *view, int64_t room_bytes)
 {
-    if (view->growth_bytes_per_s <= 0)
+    if (view->held_bytes_per_s <= 0)
         return -1;
-    return room_bytes > 0 ? (double)room_bytes / view->growth_bytes_per_s : 0;
+    return room_bytes > 0 ? (double)room_bytes / view->held_bytes_per_s : 0;
 }

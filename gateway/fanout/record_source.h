@@ -8,7 +8,8 @@
 enum { RECORD_SOURCE_MAX = 1025 };
 
 /* record_source: "pod NAMESPACE/POD/CONTAINER" of lines, and of spans by their k8s.* attributes; "target JOB
- * INSTANCE" of samples; "service NAME" of other spans; "" when no label tells. Cut to fit. */
+ * INSTANCE" of samples; of what applications send by its k8s.* attributes, else "service NAME"
+ * ("service_name" and "k8s_*" as labels of Loki); "" when no label tells. Cut to fit. */
 void record_source(const struct record *record, char storage[RECORD_SOURCE_MAX]);
 
 /* record_source_of: of the first record of a raw message; "" when there is none, or it cannot be read. */

@@ -202,7 +202,7 @@ static int read_stream_labels(struct record *record, struct bytes text)
     return 0;
 }
 
-static int read_timestamp(struct bytes message, int64_t *ret_ns)
+int records_read_timestamp(struct bytes message, int64_t *ret_ns)
 {
     struct pb_field field;
     uint64_t seconds = 0, nanos = 0;
@@ -230,7 +230,7 @@ static int show_entry(struct records_walk *walk, struct bytes message)
         if (field.type != PB_LEN)
             continue;
         if (field.number == 1)
-            err = read_timestamp(field.bytes, &record->time_ns);
+            err = records_read_timestamp(field.bytes, &record->time_ns);
         else if (field.number == 2)
             record->text = field.bytes;
         else if (field.number == 3)

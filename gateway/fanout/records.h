@@ -52,4 +52,7 @@ int records_show(enum batch_format format, struct bytes raw,
 /* record_find: the value of a label or attribute; ptr is NULL when it has none of that name. */
 struct bytes record_find(const struct record *record, struct bytes name);
 
+/* records_read_timestamp: a google.protobuf.Timestamp, in ns since 1970. 0 or -EBADMSG. */
+int records_read_timestamp(struct bytes message, int64_t *ret_ns);
+
 #endif

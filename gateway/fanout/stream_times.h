@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-enum { STREAM_TIMES_MAX = 1024, STREAM_TIMES_WAYS = 4, STREAM_TIMES_S = 600 };
+enum { STREAM_TIMES_MAX = 16384, STREAM_TIMES_WAYS = 4, STREAM_TIMES_S = 600 };
 
 /* Less than Loki's hour (half of max_chunk_age, which is configurable). */
 #define STREAM_TIMES_SPAN_NS (INT64_C(30) * 60 * 1000000000)

@@ -71,6 +71,18 @@ static uint64_t records_owed(const struct drain *drain)
     return owed;
 }
 
+/* They are the operator's, and go with a volume that is not used again. */
+static void tell_refused(const struct drain *drain)
+{
+    for (int s = 0; s < TELEMETRY_COUNT; s++) {
+        struct buffer_state state;
+        buffer_get_state(drain->parts->buffers[s], &state);
+        if (state.refused_bytes)
+            log_warn("refused records are not handed over; they stay in this volume", "signal=%s bytes=%lld",
+                     telemetry_name((enum telemetry)s), (long long)state.refused_bytes);
+    }
+}
+
 static void on_handed(void *ctx, uint64_t rows_left)
 {
     struct drain *drain = ctx;
@@ -90,6 +102,7 @@ static void hand_over(struct drain *drain)
 {
     struct buf errors;
     buf_init(&errors, 4096);
+    tell_refused(drain);
     fanout_stop(drain->parts->fanout, ANSWERS_WAIT_MS);
     drain->parts->fanout = NULL;
     enter(drain, DRAIN_HANDING_OVER);

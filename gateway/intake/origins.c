@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/rendezvous.h"
 
 static struct origin **bucket_of(const struct origins *origins, const char *name)
@@ -63,6 +64,7 @@ struct origin *origins_get(struct origins *origins, const char *name)
         return NULL;
     }
     struct origin **bucket = bucket_of(origins, name);
+    origin->came_ns = clock_wall_ns();
     origin->next = *bucket;
     *bucket = origin;
     origins->count++;

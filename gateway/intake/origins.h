@@ -16,6 +16,8 @@ struct origin {
     struct boot fence[TELEMETRY_COUNT]; /* the boot whose resume was answered last */
     bool has_fence[TELEMETRY_COUNT];
     int64_t last_seen_ns, clock_skew_ns; /* wall clock; skew: sent minus received */
+    int64_t came_ns; /* wall clock: when its logs came from another gateway, or it was heard of first; 0:
+                        there is no other gateway */
     uint64_t batches[TELEMETRY_COUNT];
     struct origin_missing {
         uint64_t batches, first, last; /* how many in all; the numbers of those told last */

@@ -232,6 +232,30 @@ size_t receive_agents(const struct receive *receive, struct receive_agent *agent
     return listing.count;
 }
 
+struct telling {
+    void (*each)(void *ctx, const struct receive_origin *origin);
+    void *ctx;
+};
+
+static void tell_origin(void *ctx, const struct origin *origin)
+{
+    const struct telling *telling = ctx;
+    const struct receive_origin told = {origin->name, origin->last_seen_ns, origin->came_ns};
+    telling->each(telling->ctx, &told);
+}
+
+size_t receive_count_origins(const struct receive *receive)
+{
+    return receive->origins.count;
+}
+
+void receive_each_origin(const struct receive *receive,
+                         void (*each)(void *ctx, const struct receive_origin *origin), void *ctx)
+{
+    struct telling telling = {each, ctx};
+    origins_each(&receive->origins, tell_origin, &telling);
+}
+
 void receive_find_senders_with(struct receive *receive,
                                struct bytes (*find)(const struct pods *pods, const char *host),
                                const struct pods *pods)

@@ -46,6 +46,16 @@ bool receive_is_open(const struct receive *receive);
 /* receive_agents: fills at most most, returns how many there are. Loop thread. */
 size_t receive_agents(const struct receive *receive, struct receive_agent *agents, size_t most);
 
+struct receive_origin {
+    const char *name;              /* borrowed during the call */
+    int64_t last_seen_ns, came_ns; /* as origins.h has them */
+};
+
+/* receive_each_origin: of those that are known, receive_count_origins in all. Loop thread. */
+size_t receive_count_origins(const struct receive *receive);
+void receive_each_origin(const struct receive *receive,
+                         void (*each)(void *ctx, const struct receive_origin *origin), void *ctx);
+
 struct receive_question { /* borrowed during the call */
     const struct question *question;
     const char *from; /* whose it is: "1.2.3.4:5678" */

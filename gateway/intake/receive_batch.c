@@ -65,9 +65,13 @@ static void note_origin(struct receive *receive, const struct desk *desk)
 {
     const struct batch *batch = desk->batch;
     char home[BATCH_MAX_ORIGIN + 1];
-    struct origin *origin = batch->handed_over ? NULL : origins_get(&receive->origins, batch->origin);
+    struct origin *origin = origins_get(&receive->origins, batch->origin);
     if (!origin)
         return;
+    if (batch->handed_over) {
+        origin->came_ns = desk->received_wall_ns;
+        return;
+    }
     origin->last_seen_ns = desk->received_wall_ns;
     batch_home(batch->origin, home);
     origin = origins_get(&receive->origins, home);

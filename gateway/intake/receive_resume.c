@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/intake/receive_inside.h"
 
@@ -60,6 +61,18 @@ static void on_resumed(struct letter *letter)
     receive_finish(receive);
 }
 
+/* Whether another gateway may have something of its logs: its offsets belong to another buffer, or to none
+ * though there are others. */
+static void note_where_from(const struct receive *receive, const struct desk *desk, struct origin *origin)
+{
+    const char *held = desk->resume.buffer_id;
+    bool is_ours = strcmp(held, buffer_id(receive->buffers[TELEMETRY_LOGS])) == 0;
+    if (desk->resume.is_only_gateway && (is_ours || !*held))
+        origin->came_ns = 0;
+    else if (!is_ours)
+        origin->came_ns = desk->received_wall_ns;
+}
+
 void receive_resume_serve(struct receive *receive, struct desk *desk)
 {
     struct origin *origin = origins_get(&receive->origins, desk->resume.origin);
@@ -76,6 +89,8 @@ void receive_resume_serve(struct receive *receive, struct desk *desk)
         return;
     }
     origin->last_seen_ns = desk->received_wall_ns;
+    if (signal == TELEMETRY_LOGS)
+        note_where_from(receive, desk, origin);
     origin->fence[signal] =
         desk->resume.boot; /* batches of other boots that come after this are not committed */
     origin->has_fence[signal] = true;

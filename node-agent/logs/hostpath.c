@@ -10,18 +10,28 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The link's target as the host names it: a relative one begins where the link stands, which has the same
- * path on the host. */
+enum { MAX_LINKS = 40 }; /* as the kernel follows at most: path_resolution(7) */
+
+/* Where the link leads: a relative target begins where the link stands. -ENOENT: it is no link. */
 static int read_target(const char *path, char target[PATH_MAX])
 {
     char link[PATH_MAX];
     ssize_t len = readlink(path, link, sizeof link - 1);
     const char *slash = strrchr(path, '/');
     if (len < 0)
-        return -ENOENT; /* no link, so what was told of path stands */
+        return -ENOENT;
     link[len] = '\0';
     int folder_len = link[0] == '/' || !slash ? 0 : (int)(slash - path + 1);
     return snprintf(target, PATH_MAX, "%.*s%s", folder_len, path, link) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* What the host calls a path of here: the same, but for the root's own path where that stands before it. */
+static const char *name_on_host(const char *root, const char *path)
+{
+    size_t len = strlen(root);
+    while (len > 0 && root[len - 1] == '/')
+        len--;
+    return strncmp(path, root, len) == 0 && path[len] == '/' ? path + len : path;
 }
 
 static int open_below(const char *root, const char *target, int flags)
@@ -42,9 +52,27 @@ static int open_below(const char *root, const char *target, int flags)
     return fd < 0 ? -errno : (int)fd;
 }
 
+/* Each link of the chain is looked for below the host's root, and followed here while it stands here. */
+static int follow(const char *root, const char *path, int flags)
+{
+    char link[PATH_MAX], target[PATH_MAX];
+    if (strlen(path) >= sizeof link)
+        return -ENAMETOOLONG;
+    strcpy(link, path);
+    for (int i = 0; i < MAX_LINKS; i++) {
+        int err = read_target(link, target);
+        if (err < 0)
+            return err; /* no link: what was told of the path stands */
+        int fd = open_below(root, name_on_host(root, target), flags);
+        if (fd != -ENOENT)
+            return fd;
+        strcpy(link, target);
+    }
+    return -ELOOP;
+}
+
 int hostpath_open(const char *host_root, const char *path, int flags)
 {
-    char target[PATH_MAX];
     flags |= O_CLOEXEC;
     if (!(flags & O_PATH))
         flags |= O_NONBLOCK | O_NOCTTY;
@@ -52,8 +80,7 @@ int hostpath_open(const char *host_root, const char *path, int flags)
     int err = fd < 0 ? -errno : 0;
     if (err != -ENOENT || !host_root || strcmp(host_root, "") == 0 || strcmp(host_root, "/") == 0)
         return err < 0 ? err : fd;
-    err = read_target(path, target);
-    return err < 0 ? err : open_below(host_root, target, flags);
+    return follow(host_root, path, flags);
 }
 
 int hostpath_stat(const char *host_root, const char *path, struct stat *ret_st)

@@ -1,9 +1,10 @@
 /* hostpath.h - opens paths whose symlinks were made for the host, from within a container.
  *
  * A pod's log may be a symlink into the container runtime's storage, with a target that is right on the host
- * and absent in the agent's mounts. Where the host's root is mounted (path_rootfs), such a link is followed
- * below it by openat2(2) with RESOLVE_IN_ROOT, whole chains and absolute targets included; kernels before 5.6
- * have no openat2, there only one absolute target is followed. Any thread.
+ * and absent in the agent's mounts, or to another link that is one. Where the host's root is mounted
+ * (path_rootfs), each link of such a chain is looked for below it by openat2(2) with RESOLVE_IN_ROOT,
+ * absolute targets included, and where it is not there followed as it stands here. Kernels before 5.6 have no
+ * openat2; there a link below the host's root must not lead to another absolute one. Any thread.
  */
 #ifndef NODE_AGENT_HOSTPATH_H
 #define NODE_AGENT_HOSTPATH_H

@@ -12,13 +12,22 @@ static const struct preset {
     {"card", "[redacted:card]", REDACT_CARD, NULL},
     {"email", "[redacted:email]", REDACT_EMAIL, NULL},
     {"token", "[redacted:token]", REDACT_TOKEN,
-     "\\G(?:(?i:\\b(?:bearer|basic)\\s{1,4})\\K[A-Za-z0-9._~+/-]{8,}={0,2}"
+     "\\G(?:://[^/\\s:]{0,64}:\\K[^@/\\s]{1,128}(?:@[^@/\\s\"'\\\\,;<>()?#]{1,64})*(?=@)"
+     "|(?i:\\b(?:bearer|basic|(?<=authorization: |authorization\": \")(?:token|apikey)"
+     "|(?<=authorization\":\")(?:token|apikey))\\s{1,4})\\K[A-Za-z0-9._~+/-]{8,}={0,2}"
      "|\\beyJ[A-Za-z0-9_-]{5,}\\.[A-Za-z0-9_-]{5,}\\.[A-Za-z0-9_-]*"
-     "|\\b(?:AKIA|ASIA)[0-9A-Z]{16}\\b"
-     "|\\bgh[opsru]_[A-Za-z0-9]{36,}|\\bgithub_pat_[A-Za-z0-9_]{22,}|\\bglpat-[A-Za-z0-9_-]{20,}"
-     "|\\bxox[abeprs]-[A-Za-z0-9-]{10,}|\\bsk_(?:live|test)_[A-Za-z0-9]{16,}|\\bAIza[0-9A-Za-z_-]{35}"
-     "|://[^/\\s:@]{0,64}:\\K[^/\\s]{1,128}(?=@)"
-     "|(?i:(?:password|passwd|secret|token|(?:api|access)[_-]?key)\\\\?[\"']?\\s{0,4}[:=]\\s{0,4}"
+     "|\\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\\b"
+     "|\\bgh[opsru]_[A-Za-z0-9]{36,}|\\bgithub_pat_[A-Za-z0-9_]{22,}"
+     "|\\bgl(?:pat|rt|dt|ptt|cbt)-[A-Za-z0-9_-]{20,}(?:\\.[A-Za-z0-9_-]+){0,2}"
+     "|\\bxox[abeprs]-[A-Za-z0-9-]{10,}|\\bxapp-[A-Za-z0-9-]{10,}"
+     "|\\bhooks\\.slack\\.com/services/\\K[A-Za-z0-9/]{20,}"
+     "|\\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|\\bsk-(?:ant|proj)-[A-Za-z0-9_-]{16,}"
+     "|\\bAIza[0-9A-Za-z_-]{35}|\\bya29\\.[A-Za-z0-9_-]{20,}|\\bhvs\\.[A-Za-z0-9_-]{24,}"
+     "|\\bnpm_[A-Za-z0-9]{36}|\\bpypi-AgEI[A-Za-z0-9_-]{10,}"
+     "|(?<!END )(?<!END RSA |END DSA |END PGP )(?<!END EC )(?<!END OPENSSH )(?<!END ENCRYPTED )"
+     "PRIVATE KEY(?: BLOCK)?-----\\K[^-]++(?:-(?!----END)[^-]*+)*+(?:-----END [A-Z ]{0,32}-----)?"
+     "|(?i:(?:pass(?:word|wd|phrase)|(?-i:[pP]wd)|secret(?:[_-]?key)?|token|(?:api|access|account)[_-]?key)"
+     "\\\\?[\"']?\\s{0,4}(?::=|=>|[:=])\\s{0,4}"
      "(?:\\\\?\"(?:(?:bearer|basic)\\s{1,4})?\\K[^\"\\\\]+|'(?:(?:bearer|basic)\\s{1,4})?\\K[^']+"
      "|(?:(?:bearer|basic)\\s{1,4})?\\K[^\\s\"',;&\\\\]{3,})))"},
 };

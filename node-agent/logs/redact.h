@@ -2,8 +2,9 @@
  *
  * Presets: card (13 to 19 digits, single spaces or dashes between them, an issuer's first digits as in
  * ISO/IEC 7812 and the check digit of Luhn), email, token (bearer and basic credentials, JWT, keys of
- * well-known services by their prefixes, values behind password, secret, token and api_key). A whole match is
- * replaced; \K in an expression keeps what stands before it. Loop thread only.
+ * well-known services by their prefixes, passwords in URLs, private keys as far as they are one text, values
+ * behind password, passphrase, pwd, secret, secret_key, token, api_key, access_key and account_key). A whole
+ * match is replaced; \K in an expression keeps what stands before it. Loop thread only.
  */
 #ifndef NODE_AGENT_REDACT_H
 #define NODE_AGENT_REDACT_H

@@ -8,6 +8,7 @@ enum {
     LABELS = 9,
     MARK = 3, /* bytes that are looked at of each word */
     MARK_SLOTS = 4096,
+    URL_MAX = 256, /* where the first @ is looked for: behind ://, a user of 64 bytes and a password of 128 */
 };
 
 static bool is_digit(uint8_t c)
@@ -144,10 +145,59 @@ bool redact_find_email(struct bytes text, size_t from, size_t *ret_begin, size_t
 
 /* ---- credentials ---- */
 
-/* In lower case with bit 5 set in each byte, as the text is when it is compared. */
-static const char *const marks[] = {"bearer", "basic", "eyj", "akia",   "asia",  "gh",
-                                    "glpat",  "xox",   "sk",  "aiza",   "://",   "pass",
-                                    "secret", "token", "api", "access", "github"};
+/* In lower case with bit 5 set in each byte, as the text is when it is compared; of _ that makes DEL. */
+#define UNDERLINE "\x7f"
+static const char *const marks[] = {"://",
+                                    "bearer",
+                                    "basic",
+
+                                    "eyj",
+                                    "akia",
+                                    "asia",
+                                    "abia",
+                                    "acca",
+                                    "gho" UNDERLINE,
+                                    "ghp" UNDERLINE,
+                                    "ghs" UNDERLINE,
+                                    "ghr" UNDERLINE,
+                                    "ghu" UNDERLINE,
+                                    "github" UNDERLINE "pat",
+                                    "glpat-",
+                                    "glrt-",
+                                    "gldt-",
+                                    "glptt-",
+                                    "glcbt-",
+                                    "xox",
+                                    "xapp-",
+                                    "hooks.slack.com",
+                                    "sk" UNDERLINE "live",
+                                    "sk" UNDERLINE "test",
+                                    "rk" UNDERLINE "live",
+                                    "rk" UNDERLINE "test",
+                                    "sk-ant-",
+                                    "sk-proj-",
+                                    "aiza",
+                                    "ya29.",
+                                    "hvs.",
+                                    "npm" UNDERLINE,
+                                    "pypi-agei",
+                                    "password",
+                                    "passwd",
+                                    "passphrase",
+                                    "pwd",
+                                    "secret",
+                                    "token",
+                                    "apikey",
+                                    "api-key",
+                                    "api" UNDERLINE "key",
+                                    "accesskey",
+                                    "access-key",
+                                    "access" UNDERLINE "key",
+                                    "accountkey",
+                                    "account-key",
+                                    "account" UNDERLINE "key",
+                                    "private key-----",
+                                    "private key block"};
 
 static uint8_t folded(uint8_t c)
 {
@@ -161,34 +211,36 @@ static size_t slot_of(uint8_t a, uint8_t b, uint8_t c)
 }
 
 static uint8_t slots[MARK_SLOTS / 8]; /* bit: a word begins so */
+static uint8_t first[MARK_SLOTS];     /* of the words that begin so, counted from 1 */
+static uint8_t others[sizeof marks / sizeof *marks + 1];
 static bool has_slots;
-
-static void set_slot(uint8_t a, uint8_t b, uint8_t c)
-{
-    size_t slot = slot_of(a, b, c);
-    slots[slot / 8] |= (uint8_t)(1U << (slot % 8));
-}
 
 static void fill_slots(void)
 {
-    static const char prefixes[] = "opsru";
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-        if (strlen(marks[i]) >= MARK)
-            set_slot((uint8_t)marks[i][0], (uint8_t)marks[i][1], (uint8_t)marks[i][2]);
-    for (const char *p = prefixes; *p; p++)
-        set_slot('g', 'h', (uint8_t)*p);
-    set_slot('s', 'k', '_');
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const uint8_t *mark = (const uint8_t *)marks[i];
+        size_t slot = slot_of(mark[0], mark[1], mark[2]);
+        slots[slot / 8] |= (uint8_t)(1U << (slot % 8));
+        others[i + 1] = first[slot];
+        first[slot] = (uint8_t)(i + 1);
+    }
     has_slots = true;
 }
 
-static bool begins_with_mark(const uint8_t *at, size_t len)
+/* A URL's password ends at an @. */
+static bool may_be_mark(const char *mark, const uint8_t *at, size_t len)
 {
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const char *mark = marks[i];
+    return *mark != ':' || memchr(at, '@', len < URL_MAX ? len : URL_MAX);
+}
+
+static bool begins_with_mark(size_t slot, const uint8_t *at, size_t len)
+{
+    for (size_t i = first[slot]; i; i = others[i]) {
+        const char *mark = marks[i - 1];
         size_t k = 0;
         while (k < len && mark[k] && folded(at[k]) == (uint8_t)mark[k])
             k++;
-        if (!mark[k])
+        if (!mark[k] && may_be_mark(mark, at, len))
             return true;
     }
     return false;
@@ -200,7 +252,7 @@ bool redact_find_token_mark(struct bytes text, size_t from, size_t *ret_at)
         fill_slots();
     for (size_t i = from; i + MARK <= text.len; i++) {
         size_t slot = slot_of(text.ptr[i], text.ptr[i + 1], text.ptr[i + 2]);
-        if (!(slots[slot / 8] >> (slot % 8) & 1) || !begins_with_mark(text.ptr + i, text.len - i))
+        if (!(slots[slot / 8] >> (slot % 8) & 1) || !begins_with_mark(slot, text.ptr + i, text.len - i))
             continue;
         *ret_at = i;
         return true;

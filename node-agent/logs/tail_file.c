@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +14,7 @@
 #include "node-agent/logs/hostpath.h"
 #include "node-agent/logs/podpath.h"
 
-enum {
-    MAX_PREFIX = 400,
-    MAX_SUFFIX = 64,
-    COMPARED = 4096, /* bytes at the end of a copy */
-};                   /* of an identity; together with a stream's suffix <= TAIL_KEY_LEN */
+enum { COMPARED = 4096 }; /* bytes at the end of a copy */
 
 static int open_at(const char *host_root, const char *folder, const char *name, bool zipped)
 {
@@ -35,52 +30,18 @@ static int open_at(const char *host_root, const char *folder, const char *name, 
     return fd;
 }
 
-static ssize_t read_head(int fd, uint8_t head[TAIL_HEAD])
-{
-    ssize_t n = pread(fd, head, TAIL_HEAD, 0);
-    return n < 0 ? -errno : n;
-}
-
-static ssize_t unpack_head(int fd, uint8_t head[TAIL_HEAD])
-{
-    struct gunzip *gunzip;
-    int err = gunzip_new(fd, TAIL_HEAD, &gunzip);
-    if (err < 0)
-        return err;
-    ssize_t n = gunzip_read(gunzip, head, TAIL_HEAD, 0);
-    gunzip_free(gunzip);
-    return n;
-}
-
 static void forget_positions(struct tail_file *file)
 {
-    file->pos = file->scanned = file->hole = file->told_base = 0;
+    file->pos = file->scanned = file->told_base = 0;
     for (int i = 0; i < CRI_STREAMS; i++) {
         file->open_at[i] = file->join_at[i] = TAIL_NONE;
         file->skip[i] = file->told[i] = 0;
     }
 }
 
-/* A file that was truncated under a writer's offset before begins with a hole, and so does it when that
- * happens again; then what was read last is NULs by now. */
-static bool has_new_hole(const struct tail_file *file)
-{
-    uint8_t last;
-    return file->head_len > 0 && file->head[0] == 0 && file->pos > file->hole && !file->inflate &&
-           pread(file->fd, &last, 1, (off_t)file->pos - 1) == 1 && last == 0;
-}
-
 static int check_head(struct tail_file *file)
 {
-    uint8_t head[TAIL_HEAD];
-    ssize_t n = file->inflate ? unpack_head(file->fd, head) : read_head(file->fd, head);
-    if (n < 0)
-        return (int)n;
-    if ((size_t)n < file->head_len || memcmp(head, file->head, file->head_len) != 0 || has_new_hole(file))
-        return -ESTALE;
-    memcpy(file->head + file->head_len, head + file->head_len, (size_t)n - file->head_len);
-    file->head_len = (size_t)n;
-    return 0;
+    return tail_head_check(&file->head, file->fd, file->inflate);
 }
 
 static int64_t modified(const struct stat *st)
@@ -180,18 +141,13 @@ ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t of
     return n;
 }
 
-bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b)
-{
-    return a->head_len > 0 && a->head_len <= b->head_len && memcmp(a->head, b->head, a->head_len) == 0;
-}
-
 bool tail_file_became(const struct tail_file *file, const struct tail_file *unpacked)
 {
-    uint8_t head[TAIL_HEAD];
+    struct tail_head head = {0};
     struct stat st;
-    ssize_t n = file->inflate ? 0 : read_head(file->fd, head);
-    return n > 0 && (size_t)n == unpacked->head_len && memcmp(head, unpacked->head, (size_t)n) == 0 &&
-           fstat(file->fd, &st) == 0 && (uint64_t)st.st_size == unpacked->size;
+    return !file->inflate && tail_head_check(&head, file->fd, false) == 0 && head.len == unpacked->head.len &&
+           tail_head_begins(&head, &unpacked->head) && fstat(file->fd, &st) == 0 &&
+           (uint64_t)st.st_size == unpacked->size;
 }
 
 void tail_file_close(struct tail_file *file)
@@ -204,14 +160,13 @@ void tail_file_close(struct tail_file *file)
 
 bool tail_file_is_at(const struct tail_file *file, const char *folder, const char *name)
 {
-    uint8_t head[TAIL_HEAD];
+    struct tail_head head = file->head;
     int fd = open_at(file->host_root, folder, name, false);
     if (fd < 0)
         return false;
-    ssize_t n = read_head(fd, head);
+    int err = tail_head_check(&head, fd, false);
     close(fd);
-    return file->head_len > 0 && n >= (ssize_t)file->head_len &&
-           memcmp(head, file->head, file->head_len) == 0;
+    return err == 0 && file->head.len > 0;
 }
 
 int tail_file_reopen(struct tail_file *file, const char *folder)
@@ -253,11 +208,6 @@ int tail_file_look(struct tail_file *file, int64_t now_ns)
     return size < file->pos ? -ESTALE : 0;
 }
 
-bool tail_file_may_be_other(const struct tail_file *file)
-{
-    return !file->inflate && file->pos == file->size && file->modified_ns >= file->checked_ns;
-}
-
 int tail_file_check(struct tail_file *file)
 {
     struct timespec now;
@@ -266,6 +216,13 @@ int tail_file_check(struct tail_file *file)
     if (err == 0)
         file->checked_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     return err;
+}
+
+int tail_file_examine(struct tail_file *file, int64_t now_ns)
+{
+    int err = tail_file_look(file, now_ns);
+    bool may_be_other = !file->inflate && file->pos == file->size && file->modified_ns >= file->checked_ns;
+    return err == 0 && may_be_other ? tail_file_check(file) : err;
 }
 
 /* NULL when memory is out: then a copy is read as a file of its own. */
@@ -286,9 +243,7 @@ static struct tail_file *keep_former(struct tail_file *file)
 bool tail_file_holds(const struct tail_file *file, const struct tail_file *other)
 {
     uint8_t here[COMPARED], there[COMPARED];
-    bool begins_so = other->head_len > 0 && other->head_len <= file->head_len &&
-                     memcmp(other->head, file->head, other->head_len) == 0;
-    if (!begins_so || other->size > file->size)
+    if (!tail_head_begins(&other->head, &file->head) || other->size > file->size)
         return false;
     uint64_t from = other->size > COMPARED ? other->size - COMPARED : 0;
     ssize_t n = pread(file->fd, here, COMPARED, (off_t)from);
@@ -311,7 +266,7 @@ static void cut_positions(struct tail_file *copy)
 bool tail_file_succeed(struct tail_file *copy, struct tail_file *file)
 {
     struct tail_file *former = file->former;
-    if (!former || !tail_file_is_same_head(former, copy))
+    if (!former || !tail_head_begins(&former->head, &copy->head))
         return false;
     copy->identity = former->identity;
     former->identity = NULL;
@@ -338,82 +293,35 @@ void tail_file_restart(struct tail_file *file)
     }
     free(file->identity);
     file->identity = NULL;
-    file->head_len = 0;
+    file->head = (struct tail_head){0};
     file->format = TAIL_FORMAT_OPEN;
     forget_positions(file);
 }
 
-/* Letters, digits and the marks that stand in paths; the rest as %XX. */
-static void escape(const char *from, char *to, size_t size)
-{
-    size_t n = 0;
-    for (; *from && n + 4 <= size; from++) {
-        unsigned char c = (unsigned char)*from;
-        bool plain =
-            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-_./", c);
-        n += (size_t)snprintf(to + n, size - n, plain ? "%c" : "%%%02X", c);
-    }
-    to[n] = '\0';
-}
-
-void tail_file_prefix(const char *stream, char ret_prefix[TAIL_KEY_LEN])
-{
-    char prefix[3 * 768 + 8];
-    escape(stream, prefix, sizeof prefix);
-    if (strlen(prefix) > MAX_PREFIX)
-        snprintf(prefix + MAX_PREFIX - 8, 9, "%08" PRIx32, crc32c(bytes_of_string(stream)));
-    snprintf(ret_prefix, TAIL_KEY_LEN, "%.*s", MAX_PREFIX, prefix);
-}
-
 int tail_file_identify(struct tail_file *file, const char *stream)
 {
-    char prefix[TAIL_KEY_LEN], identity[MAX_PREFIX + 32 + MAX_SUFFIX];
+    char identity[TAIL_KEY_LEN];
     int err = tail_file_check(file);
     if (err < 0)
         return err;
-    tail_file_prefix(stream, prefix);
-    snprintf(identity, sizeof identity, "%.*s:%" PRIx64 ":%" PRIx64 ":%zu:%08" PRIx32, MAX_PREFIX, prefix,
-             (uint64_t)file->device, (uint64_t)file->inode, file->head_len,
-             crc32c((struct bytes){file->head, file->head_len}));
+    struct tail_key numbers = {.device = (uint64_t)file->device,
+                               .inode = (uint64_t)file->inode,
+                               .head_len = (uint32_t)file->head.len,
+                               .head_crc = crc32c((struct bytes){file->head.bytes, file->head.len})};
+    tail_key_write(stream, &numbers, identity);
     return tail_file_adopt(file, identity);
-}
-
-int tail_file_parse_key(const char *key, struct tail_key *ret_key)
-{
-    struct tail_key parsed = {.stream = -1};
-    const char *numbers = strchr(key, ':');
-    int end = 0;
-    if (!numbers ||
-        sscanf(numbers, ":%" SCNx64 ":%" SCNx64 ":%" SCNu32 ":%8" SCNx32 "%n", &parsed.device, &parsed.inode,
-               &parsed.head_len, &parsed.head_crc, &end) != 4 ||
-        parsed.head_len == 0 || parsed.head_len > TAIL_HEAD)
-        return -EINVAL;
-    parsed.prefix = (struct bytes){(const uint8_t *)key, (size_t)(numbers - key)};
-    const char *suffix = numbers + end;
-    for (int i = 0; i < CRI_STREAMS && *suffix; i++)
-        if (*suffix == '#' && strcmp(suffix + 1, cri_stream_name((enum cri_stream)i)) == 0)
-            parsed.stream = i;
-    if (*suffix && parsed.stream < 0)
-        return -EINVAL;
-    *ret_key = parsed;
-    return 0;
-}
-
-static bool is_head_of(const struct tail_file *file, const struct tail_key *key)
-{
-    return key->head_len <= file->head_len &&
-           crc32c((struct bytes){file->head, key->head_len}) == key->head_crc;
 }
 
 bool tail_file_matches(const struct tail_file *file, const struct tail_key *key)
 {
     return key->inode == (uint64_t)file->inode && key->device == (uint64_t)file->device &&
-           is_head_of(file, key);
+           tail_head_has(&file->head, key->head_len, key->head_crc);
 }
 
 bool tail_file_matches_unpacked(const struct tail_file *file, const struct tail_key *key, const char *prefix)
 {
-    return bytes_equal(key->prefix, bytes_of_string(prefix)) && is_head_of(file, key);
+    return bytes_equal(key->prefix, bytes_of_string(prefix)) &&
+           tail_head_has(&file->head, key->head_len, key->head_crc);
 }
 
 int tail_file_adopt(struct tail_file *file, const char *key)

@@ -1,13 +1,11 @@
 /* tail_file.h - one log file: its descriptor, its identity, how far it was read.
  *
- * Identity: NAMESPACE_POD_UID/CONTAINER/RESTART:DEVICE:INODE:LEN:CRC, where CRC is the crc32c of the file's
- * first LEN bytes (at most TAIL_HEAD). LEN is what was there when the first line was sealed and then stays,
- * so a file that grows keeps its identity; it is the same file when those LEN bytes are still the same. A
- * kubelet's node gives an inode number to another log within seconds, so the first bytes decide. Names are
- * escaped (%XX); a prefix that is too long is shortened to a hash. A file that is compressed becomes another
- * one, so it is recognised by its name before .gz or by its stream and the first bytes that it unpacks to.
- * So is a copy (copytruncate): it takes the identity and the positions of the file that it is of, which
- * begins anew when it is truncated.
+ * Identity: its key (tail_key.h). The length of the first bytes in it is what was there when the first line
+ * was sealed and then stays, so a file that grows keeps its identity; it is the same file when those bytes
+ * are still the same. A kubelet's node gives an inode number to another log within seconds, so the first
+ * bytes decide. A file that is compressed becomes another one, so it is recognised by its name before .gz or
+ * by its stream and the first bytes that it unpacks to. So is a copy (copytruncate): it takes the identity
+ * and the positions of the file that it is of, which begins anew when it is truncated.
  *
  * Positions: pos is how far the file was read. base is where every stream is complete: it lies before the
  * first byte of an open line (a CRI P part without its F, a record that may go on with the next line). A
@@ -19,12 +17,13 @@
 
 #include <sys/types.h>
 
-#include "base/batch.h"
 #include "node-agent/logs/cri.h"
 #include "node-agent/logs/log_tally.h"
 #include "node-agent/logs/offsets.h"
+#include "node-agent/logs/tail_head.h"
+#include "node-agent/logs/tail_key.h"
 
-enum { TAIL_HEAD = 256, TAIL_KEY_LEN = BATCH_MAX_FILE, TAIL_MAX_GUNZIPS = 2 };
+enum { TAIL_MAX_GUNZIPS = 2 };
 #define TAIL_NONE UINT64_MAX
 
 enum tail_format {                   /* told by the first line that is in one of them */
@@ -46,13 +45,11 @@ struct tail_file {
     unsigned *gunzips;     /* borrowed; how many files have a gunzip */
     dev_t device;
     ino_t inode;
-    uint8_t head[TAIL_HEAD];
-    size_t head_len;
+    struct tail_head head;
     char *identity; /* owned; NULL before the first line */
     enum tail_format format;
     uint64_t pos, size;
     bool recalled;                 /* the lines before pos, or later ones of its log, were looked at */
-    uint64_t hole;                 /* NULs were passed over up to here; 0: none */
     int64_t modified_ns;           /* its last change, by the file system, as of the last look */
     int64_t checked_ns;            /* when the first bytes were looked at last, by the clock of modified_ns */
     uint64_t scanned;              /* no newline between pos and here; 0: not looked */
@@ -94,9 +91,6 @@ void tail_file_deflate(struct tail_file *file);
  * be shorter or longer than it said, its size becomes what there is, or what is known of it. */
 ssize_t tail_file_read(struct tail_file *file, void *to, size_t len, uint64_t offset);
 
-/* tail_file_is_same_head: whether b begins with what a is known to begin with (and that is something). */
-bool tail_file_is_same_head(const struct tail_file *a, const struct tail_file *b);
-
 /* tail_file_became: whether what an open file holds now, truncated and written anew since it was read, is
  * what the gzip file unpacks to: as long, and beginning alike. */
 bool tail_file_became(const struct tail_file *file, const struct tail_file *unpacked);
@@ -107,13 +101,14 @@ bool tail_file_is_at(const struct tail_file *file, const char *folder, const cha
 /* tail_file_look: takes the size. 0; -ESTALE: it was truncated or written anew; else -errno. */
 int tail_file_look(struct tail_file *file, int64_t now_ns);
 
-/* tail_file_may_be_other: whether the file, as long as what was read of it, was written to since its first
- * bytes were looked at: it may have been truncated and have grown as long again. */
-bool tail_file_may_be_other(const struct tail_file *file);
-
 /* tail_file_check: whether the first bytes are still the same; learns more of them while there are fewer than
  * TAIL_HEAD. 0; -ESTALE; else -errno. Called after every read, so that what was read is of this file. */
 int tail_file_check(struct tail_file *file);
+
+/* tail_file_examine: tail_file_look, and where the file is as long as what was read of it but was written to
+ * since its first bytes were looked at, tail_file_check: it may have been truncated and have grown as long
+ * again. */
+int tail_file_examine(struct tail_file *file, int64_t now_ns);
 
 /* tail_file_restart: forgets everything but the descriptor: what is there now is another file. What it was is
  * kept for a copy of it that turns up later. */
@@ -127,23 +122,8 @@ bool tail_file_holds(const struct tail_file *file, const struct tail_file *other
  * the copy does. False: it was not. */
 bool tail_file_succeed(struct tail_file *copy, struct tail_file *file);
 
-/* tail_file_identify: gives the file its identity. stream: what its path tells, as in the head comment; not
- * escaped. 0 or -ENOMEM. */
+/* tail_file_identify: gives the file its identity. stream: as in tail_key_prefix. 0 or -ENOMEM. */
 int tail_file_identify(struct tail_file *file, const char *stream);
-
-/* tail_file_prefix: what the identities of a stream's files begin with, before the first colon. */
-void tail_file_prefix(const char *stream, char ret_prefix[TAIL_KEY_LEN]);
-
-/* A key taken apart. */
-struct tail_key {
-    struct bytes prefix; /* borrowed from the key */
-    uint64_t device, inode;
-    uint32_t head_len, head_crc;
-    int stream; /* enum cri_stream of a stream's own end, or -1 */
-};
-
-/* tail_file_parse_key: 0 or -EINVAL. */
-int tail_file_parse_key(const char *key, struct tail_key *ret_key);
 
 /* tail_file_matches: whether the key is of this file. */
 bool tail_file_matches(const struct tail_file *file, const struct tail_key *key);

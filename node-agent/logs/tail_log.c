@@ -274,8 +274,7 @@ uint64_t tail_log_unread(struct tail_log *log, int64_t now_ns)
 {
     uint64_t bytes = 0;
     for (struct tail_file *f = log->files; f; f = f->next) {
-        if (f->fd >= 0 && (tail_file_look(f, now_ns) == -ESTALE ||
-                           (tail_file_may_be_other(f) && tail_file_check(f) == -ESTALE)))
+        if (f->fd >= 0 && tail_file_examine(f, now_ns) == -ESTALE)
             bytes += f->size; /* truncated: all of it is new */
         else if (f->pos < f->size)
             bytes += f->size - f->pos;

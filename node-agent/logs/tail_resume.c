@@ -10,7 +10,7 @@ static bool is_readable(struct tail *tail, const char *key)
 {
     struct tail_key parsed;
     struct tail_log *log;
-    struct tail_file *file = tail_file_parse_key(key, &parsed) < 0 ? NULL : tail_find(tail, &parsed, &log);
+    struct tail_file *file = tail_key_parse(key, &parsed) < 0 ? NULL : tail_find(tail, &parsed, &log);
     return file && tail_file_reopen(file, log->folder) == 0;
 }
 
@@ -47,7 +47,7 @@ static bool apply_end(struct tail *tail, struct offsets *offsets, bool is_bulk, 
     struct tail_log *log;
     if (offsets_find(offsets, end->file))
         return move_up(offsets, is_bulk, end->file, end->end);
-    if (tail_file_parse_key(end->file, &parsed) < 0)
+    if (tail_key_parse(end->file, &parsed) < 0)
         return false;
     struct tail_file *file = tail_find(tail, &parsed, &log);
     if (!file || (!file->identity && tail_file_adopt(file, end->file) < 0))
@@ -78,7 +78,7 @@ static bool has_bulk_end(const struct tail_log *log, const struct wire_resume_re
 {
     char prefix[TAIL_KEY_LEN];
     bool found = false;
-    tail_file_prefix(log->name, prefix);
+    tail_key_prefix(log->name, prefix);
     size_t len = strlen(prefix);
     for (size_t i = 0; i < bulk->end_count && !found; i++)
         found = strncmp(bulk->ends[i].file, prefix, len) == 0 && bulk->ends[i].file[len] == ':';

@@ -92,9 +92,8 @@ struct adoption {
 static bool is_of(const struct adoption *a, const char *text, struct tail_key *key)
 {
     if (!a->file->by_head)
-        return strstr(text, a->numbers) && tail_file_parse_key(text, key) == 0 &&
-               tail_file_matches(a->file, key);
-    return strncmp(text, a->prefix, strlen(a->prefix)) == 0 && tail_file_parse_key(text, key) == 0 &&
+        return strstr(text, a->numbers) && tail_key_parse(text, key) == 0 && tail_file_matches(a->file, key);
+    return strncmp(text, a->prefix, strlen(a->prefix)) == 0 && tail_key_parse(text, key) == 0 &&
            tail_file_matches_unpacked(a->file, key, a->prefix);
 }
 
@@ -120,7 +119,7 @@ static void search_offsets(const struct tail_set *set, struct adoption *a)
 static const char *find_key(struct tail_set *set, const struct tail_log *log, struct tail_file *file)
 {
     struct adoption a = {.file = file};
-    tail_file_prefix(log->name, a.prefix);
+    tail_key_prefix(log->name, a.prefix);
     search_offsets(set, &a);
     if (!a.key && !file->by_head && !log->plain && is_rotated(log, file->name)) {
         file->by_head = true; /* it may be a copy, made while nobody looked */
@@ -155,7 +154,7 @@ static void compare_prefix(void *ctx, struct offset *at)
 static bool is_known_log(struct tail_set *set, const struct tail_log *log)
 {
     struct search search = {.found = false};
-    tail_file_prefix(log->name, search.prefix);
+    tail_key_prefix(log->name, search.prefix);
     offsets_each(set->options->offsets, compare_prefix, &search);
     return search.found;
 }
@@ -213,7 +212,7 @@ static bool succeed(struct tail_log *log, struct tail_file *file)
         return false;
     for (struct tail_file *f = log->files; f; f = f->next) {
         bool is_live = f->fd >= 0 && !f->inflate && f->identity && !is_rotated(log, f->name);
-        if (is_live && tail_file_is_same_head(f, file) &&
+        if (is_live && tail_head_begins(&f->head, &file->head) &&
             (tail_file_look(f, f->changed_ns) == -ESTALE || tail_file_check(f) == -ESTALE))
             tail_file_restart(f);
         if (tail_file_succeed(file, f))
@@ -244,7 +243,7 @@ static struct tail_file *add_file(struct tail_set *set, struct tail_log *log, co
     if (!file)
         return NULL;
     bool is_other = file->inode != inode; /* renamed meanwhile: its folder's change will be told */
-    bool is_empty = file->head_len == 0;  /* a copy that is being made would be taken for a file of its own */
+    bool is_empty = file->head.len == 0;  /* a copy that is being made would be taken for a file of its own */
     if (is_other ||
         (is_rotated(log, name) && !is_in_offsets(set, file) && (is_empty || is_spare_copy(log, file)))) {
         tail_file_free(file);
@@ -297,7 +296,8 @@ static struct tail_file *find_unlinked(struct tail_log *log, const struct tail_f
         if (f->linked)
             continue;
         int err = f->fd >= 0 ? tail_file_check(f) : 0;
-        if (err == -ESTALE ? tail_file_became(f, unpacked) : err == 0 && tail_file_is_same_head(f, unpacked))
+        if (err == -ESTALE ? tail_file_became(f, unpacked)
+                           : err == 0 && tail_head_begins(&f->head, &unpacked->head))
             return f;
     }
     return NULL;
@@ -423,7 +423,7 @@ void tail_set_tidy(struct tail_set *set, int64_t now_ns)
 static bool is_packed(const struct tail_log *log, const struct tail_file *file, const struct tail_key *key)
 {
     char prefix[TAIL_KEY_LEN];
-    tail_file_prefix(log->name, prefix);
+    tail_key_prefix(log->name, prefix);
     return tail_file_matches_unpacked(file, key, prefix);
 }
 

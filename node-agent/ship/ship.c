@@ -44,6 +44,11 @@ struct link *ship_link(struct ship *ship)
     return ship->current ? ship->current->link : NULL;
 }
 
+bool ship_has_one_gateway(const struct ship *ship)
+{
+    return !ship->routes.has_known_others;
+}
+
 struct boot ship_boot(const struct ship *ship)
 {
     return ship->boot;

@@ -116,7 +116,8 @@ static void send_resume(struct lane *lane)
     bool is_for_batch = lane->is_resumed && lane->batch && !lane_is_own(lane, lane->batch->boot);
     enum lane_side side = is_for_batch ? SIDE_OWN : next_side(lane);
     struct boot boot = is_for_batch ? lane->batch->boot : ship_boot(lane->ship);
-    struct wire_resume resume = {.boot = boot, .signal = lane->signal};
+    struct wire_resume resume = {
+        .boot = boot, .signal = lane->signal, .is_only_gateway = ship_has_one_gateway(lane->ship)};
     struct buf head;
     if (lane->is_asking || !link || !link_can_take(link, (int)lane->signal))
         return;

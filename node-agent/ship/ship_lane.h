@@ -112,7 +112,8 @@ bool lane_is_own(const struct lane *lane, struct boot boot);
 
 struct refusals *ship_refusals(const struct ship *ship); /* NULL: none are told */
 
-struct link *ship_link(struct ship *ship); /* the gateway in use, NULL when none is */
+struct link *ship_link(struct ship *ship);          /* the gateway in use, NULL when none is */
+bool ship_has_one_gateway(const struct ship *ship); /* it has known no other since its start */
 const struct agent_config *ship_config(const struct ship *ship);
 struct stats *ship_stats(const struct ship *ship);
 struct loop *ship_loop(const struct ship *ship);

@@ -56,6 +56,7 @@ void routes_update(struct routes *routes, const struct peers *peers)
     if (count) {
         memcpy(routes->items, items, kept * sizeof *items);
         routes->count = kept;
+        routes->has_known_others |= kept > 1;
     }
     free(list);
 }

@@ -28,6 +28,7 @@ struct routes {
     struct link_events events;
     struct route *items[ROUTES_MAX]; /* owned; listed ones first, in the order of choice */
     size_t count;
+    bool has_known_others; /* there was more than one at some time */
 };
 
 void routes_init(struct routes *routes, struct mailbox *mailbox, const struct agent_config *config,

@@ -11,7 +11,9 @@
 #include "node-agent/ship/spool_file.h"
 
 enum { TICK_MS = 100, ERRORS_MAX = 16 * 1024 };
-#define AGAIN_NS INT64_C(5000000000) /* after a file that could not be opened or written */
+#define AGAIN_NS INT64_C(5000000000)     /* after a file that could not be opened or written */
+#define AGAIN_FULL_NS INT64_C(500000000) /* after one that was full: its WAL may only have to begin again */
+#define SHOW_NS INT64_C(5000000000)
 
 struct side {            /* of one signal */
     struct spool *spool; /* borrowed */
@@ -23,7 +25,9 @@ struct side {            /* of one signal */
     struct spool_file file;
     struct batch *held;        /* owned; sealed and numbered, but the file did not take it */
     int64_t again_ns;          /* monotonic; not to be tried before */
+    int64_t show_ns;           /* monotonic; when its metrics are due */
     uint64_t dropped, damaged; /* as counted so far */
+    bool was_read;             /* what the file counts as dropped */
     struct {
         struct stats_cell *batches, *bytes, *file_bytes, *writable, *spooled, *damaged, *dropped, *refused;
     } cells;
@@ -71,9 +75,6 @@ static void open_file(struct side *side)
     buf_fini(&errors);
     stats_set(side->cells.writable, err == 0);
     side->again_ns = err < 0 ? clock_mono_ns() + AGAIN_NS : 0;
-    struct buffer_ledger ledger;
-    if (err == 0 && buffer_reader_ledger(side->file.reader, &ledger) == 0)
-        side->dropped = ledger.by_cause[BUFFER_DROPPED]; /* in earlier runs */
     if (err < 0)
         log_error("spool: cannot be opened", "folder=%s signal=%s error=\"%s\"", config->spool.path,
                   telemetry_name(side->signal), strerror(-err));
@@ -93,7 +94,7 @@ static void hold(struct side *side, struct batch *batch, enum buffer_outcome out
     static struct log_limit limit;
     unsigned kept;
     side->held = batch;
-    side->again_ns = clock_mono_ns() + AGAIN_NS;
+    side->again_ns = clock_mono_ns() + (outcome == BUFFER_FULL ? AGAIN_FULL_NS : AGAIN_NS);
     stats_set(side->cells.writable, 0);
     if (log_limit_pass(&limit, 30, &kept))
         log_warn("spool: takes nothing at the moment", "signal=%s cause=%s held_back=%u",
@@ -180,6 +181,71 @@ static void put(struct side *side)
         take_from_inner(side);
 }
 
+/* ---- own metrics */
+
+/* The file counts over its whole life; so what was dropped shortly before a kill is counted after it. */
+static void show_dropped(struct side *side, uint64_t dropped)
+{
+    uint64_t more = dropped - side->dropped;
+    bool was_before = !side->was_read;
+    side->was_read = true;
+    if (more == 0)
+        return;
+    stats_add(side->cells.dropped, (int64_t)more);
+    side->dropped = dropped;
+    log_warn(was_before ? "spool: records were dropped before this start"
+                        : "spool: records were dropped, the oldest first",
+             "signal=%s records=%llu in_all=%llu", telemetry_name(side->signal), (unsigned long long)more,
+             (unsigned long long)dropped);
+}
+
+static void show(struct side *side)
+{
+    struct buffer_ledger ledger;
+    struct buffer_state state;
+    if (!side->file.buffer || buffer_reader_ledger(side->file.reader, &ledger) < 0)
+        return;
+    buffer_get_state(side->file.buffer, &state);
+    stats_set(side->cells.batches, ledger.lag_rows);
+    stats_set(side->cells.bytes, ledger.lag_bytes);
+    stats_set(side->cells.file_bytes, state.file_bytes + state.wal_bytes);
+    if (!side->held && state.can_commit && ledger.lag_rows == 0) /* nobody has to try it */
+        stats_set(side->cells.writable, 1);
+    show_dropped(side, ledger.by_cause[BUFFER_DROPPED]);
+    stats_add(side->cells.damaged, (int64_t)(side->file.damaged - side->damaged));
+    side->damaged = side->file.damaged;
+}
+
+static void show_when_due(struct side *side, int64_t now)
+{
+    if (now < side->show_ns)
+        return;
+    side->show_ns = now + SHOW_NS;
+    show(side);
+}
+
+static void collect(void *ctx)
+{
+    struct spool *spool = ctx;
+    for (int i = 0; i < TELEMETRY_COUNT && !spool->is_closed; i++)
+        if (spool->sides[i].is_used)
+            show(&spool->sides[i]);
+}
+
+static void find_cells(struct side *side, struct stats *stats)
+{
+    const char *name = telemetry_name(side->signal);
+    side->cells.batches = stats_cell(stats, AGENT_SPOOL_BATCHES, name);
+    side->cells.bytes = stats_cell(stats, AGENT_SPOOL_BYTES, name);
+    side->cells.file_bytes = stats_cell(stats, AGENT_SPOOL_FILE_BYTES, name);
+    side->cells.writable = stats_cell(stats, AGENT_SPOOL_WRITABLE, name);
+    side->cells.spooled = stats_cell(stats, AGENT_SPOOLED_RECORDS, name);
+    side->cells.damaged = stats_cell(stats, AGENT_SPOOL_DAMAGED, name);
+    side->cells.dropped = stats_cell(stats, AGENT_DROPPED_RECORDS, name, "spool");
+}
+
+/* ---- the clock */
+
 static void on_tick(uv_timer_t *timer)
 {
     struct spool *spool = timer->data;
@@ -190,6 +256,7 @@ static void on_tick(uv_timer_t *timer)
             continue;
         if (!side->file.buffer && now >= side->again_ns)
             open_file(side);
+        show_when_due(side, now);
         if (side->file.reader)
             buffer_reader_rest(side->file.reader);
         put(side);
@@ -259,47 +326,6 @@ struct ship_source spool_source(struct spool *spool, enum telemetry signal, cons
     side->is_used = true;
     open_file(side);
     return (struct ship_source){side, seal, committed, refused, resumed};
-}
-
-/* ---- own metrics */
-
-static void show(struct side *side)
-{
-    struct buffer_ledger ledger;
-    struct buffer_state state;
-    if (!side->file.buffer || buffer_reader_ledger(side->file.reader, &ledger) < 0)
-        return;
-    buffer_get_state(side->file.buffer, &state);
-    stats_set(side->cells.batches, ledger.lag_rows);
-    stats_set(side->cells.bytes, ledger.lag_bytes);
-    stats_set(side->cells.file_bytes, state.file_bytes + state.wal_bytes);
-    if (!side->held && state.can_commit && ledger.lag_rows == 0) /* nobody has to try it */
-        stats_set(side->cells.writable, 1);
-    uint64_t dropped = ledger.by_cause[BUFFER_DROPPED];
-    stats_add(side->cells.dropped, (int64_t)(dropped - side->dropped));
-    stats_add(side->cells.damaged, (int64_t)(side->file.damaged - side->damaged));
-    side->dropped = dropped;
-    side->damaged = side->file.damaged;
-}
-
-static void collect(void *ctx)
-{
-    struct spool *spool = ctx;
-    for (int i = 0; i < TELEMETRY_COUNT && !spool->is_closed; i++)
-        if (spool->sides[i].is_used)
-            show(&spool->sides[i]);
-}
-
-static void find_cells(struct side *side, struct stats *stats)
-{
-    const char *name = telemetry_name(side->signal);
-    side->cells.batches = stats_cell(stats, AGENT_SPOOL_BATCHES, name);
-    side->cells.bytes = stats_cell(stats, AGENT_SPOOL_BYTES, name);
-    side->cells.file_bytes = stats_cell(stats, AGENT_SPOOL_FILE_BYTES, name);
-    side->cells.writable = stats_cell(stats, AGENT_SPOOL_WRITABLE, name);
-    side->cells.spooled = stats_cell(stats, AGENT_SPOOLED_RECORDS, name);
-    side->cells.damaged = stats_cell(stats, AGENT_SPOOL_DAMAGED, name);
-    side->cells.dropped = stats_cell(stats, AGENT_DROPPED_RECORDS, name, "spool");
 }
 
 /* ---- life */

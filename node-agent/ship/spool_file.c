@@ -1,8 +1,11 @@
 #include "node-agent/ship/spool_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+enum { SENDERS_BYTES = 128 * 1024 };
 enum { ROW_BYTES = 80 * 1024 * 1024 }; /* compressed; a batch of one largest OTLP request is below it */
 
 static const char *const backend = "gateway";
@@ -30,6 +33,7 @@ int spool_file_open(struct spool_file *file, const char *folder, enum telemetry 
         .signal = signal,
         .quota_bytes = quota_bytes,
         .when_full = signal == TELEMETRY_METRICS ? BUFFER_DROP_OLDEST : BUFFER_PUSH_BACK,
+        .keeps_senders = true,
         .backends = &backend,
         .backend_count = 1,
     };
@@ -108,6 +112,22 @@ static int make_batch(const struct buffer_row *row, struct buf *payload, enum te
     return 0;
 }
 
+/* Names the row's unknown senders in the batch; where they cannot be read it goes without them. */
+static void add_senders(struct buffer_reader *reader, const struct buffer_row *row, struct batch *batch)
+{
+    struct buf text;
+    char host[BATCH_MAX_HOST + 1];
+    uint64_t begin, end;
+    int len;
+    buf_init(&text, SENDERS_BYTES);
+    if (buffer_reader_sources(reader, row->id, &text) == 0 && text.len && buf_append(&text, "", 1) == 0)
+        for (const char *at = (const char *)text.ptr;
+             sscanf(at, "%64s %" SCNu64 " %" SCNu64 "%n", host, &begin, &end, &len) == 3 &&
+             batch_add_sender(batch, host, begin, end) == 0;)
+            at += len;
+    buf_fini(&text);
+}
+
 struct settling { /* frees itself */
     struct buffer_settlement settlement;
     struct buffer_moved moved;
@@ -162,6 +182,7 @@ int spool_file_next(struct spool_file *file, struct batch **ret_batch)
             err = make_batch(&row, &payload, file->signal, ret_batch);
         buf_fini(&payload);
         if (err == 0) {
+            add_senders(file->reader, &row, *ret_batch);
             file->out = row;
             return 0;
         }

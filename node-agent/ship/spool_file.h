@@ -1,6 +1,7 @@
 /* spool_file.h - one signal's file of the spool: a buffer of base/ with one backend, "gateway".
  *
- * Batches go in with their number and come out, oldest first, as they were. One append at a time and one
+ * Batches go in with their number and come out, oldest first, as they were, also with the senders that the
+ * agent does not know, for the gateway to add their attributes. One append at a time and one
  * batch out at a time. Loop thread only; the file is written by the buffer's own thread and read on the loop,
  * at most one batch at a call.
  */

@@ -14,19 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "tests/preload/disk_calls.h"
 
 struct control {
     atomic_int error, every, calls, failed;
 };
-
-ssize_t pwrite(int fd, const void *from, size_t len, off_t at);
-ssize_t pwrite64(int fd, const void *from, size_t len, off64_t at);
-int fsync(int fd);
-int fdatasync(int fd);
-int ftruncate(int fd, off_t len);
-int ftruncate64(int fd, off64_t len);
 
 static struct control *control;
 static const char *folder;
@@ -60,34 +54,4 @@ static bool fails(int fd)
     atomic_fetch_add(&control->failed, 1);
     errno = error;
     return true;
-}
-
-ssize_t pwrite(int fd, const void *from, size_t len, off_t at)
-{
-    return fails(fd) ? -1 : syscall(SYS_pwrite64, fd, from, len, at);
-}
-
-ssize_t pwrite64(int fd, const void *from, size_t len, off64_t at)
-{
-    return fails(fd) ? -1 : syscall(SYS_pwrite64, fd, from, len, at);
-}
-
-int fsync(int fd)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_fsync, fd);
-}
-
-int fdatasync(int fd)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-int ftruncate(int fd, off_t len)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_ftruncate, fd, len);
-}
-
-int ftruncate64(int fd, off64_t len)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_ftruncate, fd, len);
 }

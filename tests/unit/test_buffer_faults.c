@@ -354,6 +354,32 @@ static void test_buffer_full_drops_the_oldest_when_told_so(void **state)
     fixture_fini(&f);
 }
 
+/* What the runway is worked out from. */
+static void test_buffer_is_full_when_about_its_room_is_held(void **state)
+{
+    (void)state;
+    static const size_t around[] = {16000, 60000, 300000};
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
+        struct fixture f;
+        struct buffer_state space;
+        fixture_init(&f, 1);
+        f.options.quota_bytes = 16 << 20;
+        fixture_reopen(&f);
+        uint64_t seq = 1;
+        for (size_t len = around[i];
+             fixture_append_batch(&f, fixture_batch("node", 1, seq, len)).outcome == BUFFER_COMMITTED;)
+            len = around[i] / 2 + ++seq * 7919 % around[i];
+        buffer_get_state(f.buffer, &space);
+        struct buffer_ledger ledger = fixture_ledger(&f, "one");
+        int64_t held = buffer_held_bytes(ledger.lag_rows, ledger.lag_bytes);
+        print_message("around %zu bytes: %lld of %lld\n", around[i], (long long)held,
+                      (long long)space.room_bytes);
+        assert_in_range(held, space.room_bytes * 2 / 3, space.room_bytes * 4 / 3);
+        fixture_fini(&f);
+    }
+    assert_int_equal(buffer_held_bytes(0, 0), 0);
+}
+
 static void test_buffer_on_a_full_volume_goes_on_when_there_is_room_again(void **state)
 {
     (void)state;
@@ -489,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_buffer_is_used_by_one_process_only),
         cmocka_unit_test(test_buffer_full_pushes_back_and_still_settles),
         cmocka_unit_test(test_buffer_full_drops_the_oldest_when_told_so),
+        cmocka_unit_test(test_buffer_is_full_when_about_its_room_is_held),
         cmocka_unit_test(test_buffer_on_a_full_volume_goes_on_when_there_is_room_again),
         cmocka_unit_test(test_buffer_pushes_back_and_names_a_reader_that_stays),
         cmocka_unit_test(test_buffer_fills_its_quota_through_a_small_wal),

@@ -7,12 +7,13 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include "tests/preload/disk_calls.h"
 
 enum { BATCHES = 48, BATCH_BYTES = 70000, QUOTA = 64 << 20 };
 
-/* ---- the failing disk: these stand before the C library's, for SQLite too */
+/* ---- the failing disk */
 
 static atomic_int failing_errno; /* 0: the disk works */
 static atomic_int every, once;   /* every Nth call fails; the Nth fails and no other */
@@ -29,36 +30,6 @@ static bool fails(int fd)
     if (is_hit)
         errno = error;
     return is_hit;
-}
-
-ssize_t pwrite(int fd, const void *from, size_t len, off_t at)
-{
-    return fails(fd) ? -1 : syscall(SYS_pwrite64, fd, from, len, at);
-}
-
-ssize_t pwrite64(int fd, const void *from, size_t len, off64_t at)
-{
-    return fails(fd) ? -1 : syscall(SYS_pwrite64, fd, from, len, at);
-}
-
-int fsync(int fd)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_fsync, fd);
-}
-
-int fdatasync(int fd)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-int ftruncate(int fd, off_t len)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_ftruncate, fd, len);
-}
-
-int ftruncate64(int fd, off64_t len)
-{
-    return fails(fd) ? -1 : (int)syscall(SYS_ftruncate, fd, len);
 }
 
 struct fault {

@@ -336,6 +336,23 @@ static void test_random_places_cost_what_is_on_them_alone(void **state)
     free(damaged);
 }
 
+/* The head of a row that can be read up to its number, and no further: it shows when the file is opened, and
+ * the rows behind it can be read. */
+static void test_a_head_damaged_behind_its_number_costs_one_batch(void **state)
+{
+    static const uint8_t garbled[] = {0xff, 0x19, 0x4b, 0xbe, 0x8c, 0x10, 0xf1, 0x7e, 0x92, 0x53, 0xdb,
+                                      0x0b, 0x87, 0xd1, 0xba, 0x38, 0x6f, 0x1e, 0x53, 0x67, 0xd0, 0xf1,
+                                      0xcd, 0xe9, 0x6c, 0x6e, 0xcd, 0x25, 0xac, 0x28, 0x43, 0x7a};
+    struct image *image = *state;
+    struct tally tally = {0};
+    uint8_t *damaged = malloc(image->len);
+    memcpy(damaged, image->bytes, image->len);
+    memcpy(damaged + 126646, garbled, sizeof garbled);
+    check_damaged(image, damaged, image->len, "a head's second half", &tally);
+    assert_true(tally.rows_missing > 0);
+    free(damaged);
+}
+
 /* ---- several at once */
 
 static size_t any_of(size_t count, unsigned *seed)
@@ -426,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_of_page_costs_what_is_on_it_alone),
         cmocka_unit_test(test_random_places_cost_what_is_on_them_alone),
+        cmocka_unit_test(test_a_head_damaged_behind_its_number_costs_one_batch),
         cmocka_unit_test(test_several_damages_at_once_cost_what_is_on_them),
     };
     return cmocka_run_group_tests_name("buffer_pages", tests, setup, teardown);

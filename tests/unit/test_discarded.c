@@ -37,6 +37,23 @@ static void test_prometheus_tells_by_counter(void **state)
     assert_string_equal(d.reasons[1].reason, "out_of_bound");
 }
 
+static void test_what_a_loki_left_out_at_its_start_is_told_apart(void **state)
+{
+    (void)state;
+    struct discarded d;
+    discarded_read(bytes_of_string("# HELP loki_ingester_wal_duplicate_entries_total Entries discarded.\n"
+                                   "loki_ingester_wal_duplicate_entries_total 1.2e+02\n"
+                                   "loki_ingester_wal_duplicate_entries_totals 7\n"
+                                   "loki_ingester_wal_replay_active 1\n"
+                                   "process_start_time_seconds 1.79543724537e+09\n"),
+                   &d);
+    assert_true(d.count == 0 && d.forgotten == 120 && d.is_replaying);
+    assert_in_range(d.started_ns, INT64_C(1795437245369999000), INT64_C(1795437245370001000));
+    discarded_read(bytes_of_string("loki_ingester_wal_replay_active 0\nprocess_start_time_seconds NaN\n"),
+                   &d);
+    assert_true(d.forgotten == 0 && !d.is_replaying && d.started_ns == 0);
+}
+
 static void test_a_page_of_anything_else_says_nothing(void **state)
 {
     (void)state;
@@ -52,6 +69,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loki_tells_by_reason_over_all_tenants),
         cmocka_unit_test(test_prometheus_tells_by_counter),
+        cmocka_unit_test(test_what_a_loki_left_out_at_its_start_is_told_apart),
         cmocka_unit_test(test_a_page_of_anything_else_says_nothing),
     };
     return cmocka_run_group_tests_name("discarded", tests, NULL, NULL);

@@ -117,12 +117,31 @@ static void test_grpc_status_is_told_in_trailers(void **state)
         "\r\n");
 }
 
+static void test_grpc_timeout_has_eight_digits_at_most_and_a_unit(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        int64_t want;
+    } cases[] = {
+        {"10S", 10000},          {"0S", 0},         {"2H", 7200000},     {"3M", 180000},
+        {"99999999m", 99999999}, {"1500u", 1},      {"1999999n", 1},     {"99999999H", 359999996400000},
+        {NULL, INT64_MAX},       {"", INT64_MAX},   {"S", INT64_MAX},    {"100000000m", INT64_MAX},
+        {"10", INT64_MAX},       {"1s", INT64_MAX}, {"10Sx", INT64_MAX}, {"-1S", INT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (grpc_timeout_ms(cases[i].text) != cases[i].want)
+            fail_msg("\"%s\" is %lld ms", cases[i].text ? cases[i].text : "NULL",
+                     (long long)grpc_timeout_ms(cases[i].text));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grpc_message_takes_one_whole_message),
         cmocka_unit_test(test_grpc_message_decodes_gzip_up_to_the_limit),
         cmocka_unit_test(test_grpc_status_is_told_in_trailers),
+        cmocka_unit_test(test_grpc_timeout_has_eight_digits_at_most_and_a_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,8 @@ static const char *at(const char *name)
 static int make_tree(void **state)
 {
     (void)state;
-    static const char *const folders[] = {"", "host", "host/storage", "host/var", "pods"};
+    static const char *const folders[] = {"",     "host", "host/storage", "host/var", "host/var/log",
+                                          "pods", "links"};
     if (!mkdtemp(root))
         return -1;
     for (size_t i = 1; i < sizeof folders / sizeof *folders; i++)
@@ -43,6 +44,13 @@ static int make_tree(void **state)
     assert_int_equal(symlink("/var/lib/1-json.log", at("pods/chain.log")), 0);
     assert_int_equal(symlink("/../../../storage/1-json.log", at("pods/above.log")), 0);
     assert_int_equal(symlink("/storage/gone.log", at("pods/dangling.log")), 0);
+    assert_int_equal(symlink("../links/first", at("pods/relative.log")), 0);
+    assert_int_equal(symlink("second", at("links/first")), 0);
+    assert_int_equal(symlink("/var/lib/1-json.log", at("links/second")), 0);
+    assert_int_equal(symlink(at("links/second"), at("pods/through.log")), 0);
+    assert_int_equal(symlink("../lib/1-json.log", at("host/var/log/0.log")), 0);
+    assert_int_equal(symlink("../links/astray", at("pods/astray.log")), 0);
+    assert_int_equal(symlink("nothing", at("links/astray")), 0);
     return 0;
 }
 
@@ -80,6 +88,16 @@ static void test_hostpath_follows_links_below_the_hosts_root(void **state)
     assert_holds(at("host"), "pods/above.log", "stored"); /* never above that root */
 }
 
+/* None of these folders has the same path below the host's root as here. */
+static void test_hostpath_follows_a_chain_of_links_that_are_here(void **state)
+{
+    (void)state;
+    assert_holds(at("host"), "pods/relative.log", "stored");  /* relative twice, then absolute */
+    assert_holds(at("host"), "pods/through.log", "stored");   /* absolute twice */
+    assert_holds(at("host"), "host/var/log/0.log", "stored"); /* through a folder that is a link */
+    assert_int_equal(hostpath_open(at("host"), at("pods/astray.log"), O_RDONLY), -ENOENT);
+}
+
 static void test_hostpath_says_what_is_not_there(void **state)
 {
     (void)state;
@@ -107,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostpath_opens_what_is_here),
         cmocka_unit_test(test_hostpath_follows_links_below_the_hosts_root),
+        cmocka_unit_test(test_hostpath_follows_a_chain_of_links_that_are_here),
         cmocka_unit_test(test_hostpath_says_what_is_not_there),
         cmocka_unit_test(test_hostpath_tells_of_the_file_behind_the_link),
     };

@@ -1,5 +1,6 @@
 /* The agent's OTLP receiver over real sockets. Ship is played by the test: it defines the functions of
  * ship.h that otlp.c calls, so that the order of sealing, sending and answering is the test's to choose. */
+#include "base/http/grpc.h"
 #include "base/pb.h"
 #include "base/snap.h"
 #include "node-agent/metrics.h"
@@ -467,6 +468,114 @@ static void test_otlp_leaves_in_flight_what_was_sent(void **state)
     close_world(w);
 }
 
+static void put_frame(struct buf *out, uint8_t type, uint8_t flags, uint8_t stream, struct bytes payload)
+{
+    const uint8_t head[] = {0,     (uint8_t)(payload.len >> 8), (uint8_t)payload.len, type, flags, 0, 0, 0,
+                            stream};
+    buf_append(out, head, sizeof head);
+    buf_append(out, payload.ptr, payload.len);
+}
+
+/* RFC 7541, 6.2.2: a literal, neither indexed nor in Huffman's code. */
+static void put_header(struct buf *out, const char *name, const char *value)
+{
+    const uint8_t kind = 0, name_len = (uint8_t)strlen(name), value_len = (uint8_t)strlen(value);
+    buf_append(out, &kind, 1);
+    buf_append(out, &name_len, 1);
+    buf_append(out, name, name_len);
+    buf_append(out, &value_len, 1);
+    buf_append(out, value, value_len);
+}
+
+/* A gRPC call whose client waits as long as timeout says; it goes on waiting. */
+static int call_traces(struct world *w, struct bytes body, const char *timeout)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct buf out, headers, message;
+    int fd = peer_connect(otlp_port(w->otlp));
+    buf_init(&out, 1 << 20);
+    buf_init(&headers, 4096);
+    buf_init(&message, 1 << 20);
+    put_header(&headers, ":method", "POST");
+    put_header(&headers, ":scheme", "http");
+    put_header(&headers, ":path", "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    put_header(&headers, ":authority", "h");
+    put_header(&headers, "content-type", "application/grpc");
+    put_header(&headers, "te", "trailers");
+    put_header(&headers, "grpc-timeout", timeout);
+    assert_int_equal(grpc_put_frame(&message, body), 0);
+    buf_append(&out, preface, sizeof preface - 1);
+    put_frame(&out, 4, 0, 0, (struct bytes){0});   /* SETTINGS */
+    put_frame(&out, 1, 4, 1, buf_bytes(&headers)); /* HEADERS, END_HEADERS */
+    put_frame(&out, 0, 1, 1, buf_bytes(&message)); /* DATA, END_STREAM */
+    peer_send(&w->loop, fd, out.ptr, out.len);
+    buf_fini(&out);
+    buf_fini(&headers);
+    buf_fini(&message);
+    return fd;
+}
+
+static bool is_told_to_retry(struct world *w)
+{
+    return stats_get(stats_cell(w->stats, AGENT_OTLP_REQUESTS, "traces", "UNAVAILABLE")) == 1;
+}
+
+static void test_otlp_withdraws_a_call_before_its_client_gives_up(void **state)
+{
+    (void)state;
+    struct world *w = open_world(); /* ack_timeout is longer than this test */
+    start(w);
+    int patient = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    int hurried = call_traces(w, make_request(20), "100m");
+    PEER_WAIT(&w->loop, is_told_to_retry(w));
+    seal(w);
+    assert_int_equal(ship.batch->records, 1);
+    assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 0);
+    commit(w);
+    expect_status(w, patient, "200");
+    close(hurried);
+    close_world(w);
+}
+
+static void test_otlp_withdraws_a_sealed_call_before_its_client_gives_up(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    ship.is_unsent = true;
+    int hurried = call_traces(w, make_request(10), "1S");
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    seal(w);
+    PEER_WAIT(&w->loop, is_told_to_retry(w));
+    assert_null(ship.batch);
+    assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 0);
+    assert_int_equal(count(w, AGENT_OTLP_QUEUE_BYTES, "traces"), 0);
+    close(hurried);
+    close_world(w);
+}
+
+static void test_otlp_a_hurried_call_does_not_take_a_batch_from_others(void **state)
+{
+    (void)state;
+    struct world *w = open_world();
+    start(w);
+    ship.is_unsent = true;
+    int patient = post_traces(w, make_request(10));
+    PEER_WAIT(&w->loop, ship.wakes == 1);
+    int hurried = call_traces(w, make_request(20), "1S");
+    PEER_WAIT(&w->loop, ship.wakes == 2);
+    seal(w);
+    PEER_WAIT(&w->loop, is_told_to_retry(w));
+    assert_non_null(ship.batch);
+    assert_int_equal(ship.batch->records, 2);
+    assert_int_equal(count(w, AGENT_OTLP_POSSIBLE_REPEATS, "traces"), 1);
+    commit(w);
+    expect_status(w, patient, "200");
+    close(hurried);
+    close_world(w);
+}
+
 static void test_otlp_tells_the_client_that_the_gateway_refused(void **state)
 {
     (void)state;
@@ -496,6 +605,9 @@ int main(void)
         cmocka_unit_test(test_otlp_pushes_back_when_its_queue_is_full),
         cmocka_unit_test(test_otlp_withdraws_what_waits_too_long),
         cmocka_unit_test(test_otlp_leaves_in_flight_what_was_sent),
+        cmocka_unit_test(test_otlp_withdraws_a_call_before_its_client_gives_up),
+        cmocka_unit_test(test_otlp_withdraws_a_sealed_call_before_its_client_gives_up),
+        cmocka_unit_test(test_otlp_a_hurried_call_does_not_take_a_batch_from_others),
         cmocka_unit_test(test_otlp_tells_the_client_that_the_gateway_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/pb.h"
+#include "gateway/ask/resend_scope.h"
 #include "gateway/intake/half_open.h"
 #include "proto/link.h"
 
@@ -243,6 +245,59 @@ static void test_a_batch_that_comes_after_later_ones_is_not_committed(void **sta
     assert_int_equal(g.buffers[0]->count, 3);
     assert_int_equal(stats_get(stats_cell(g.stats, GATEWAY_LATE_BATCHES, "metrics")), 1);
     batch_free(batch);
+    asker_close(&w, &asker);
+    finish(&w, &g);
+}
+
+static void resume_logs(struct world *w, struct asker *asker, const char *held_buffer_id,
+                        bool is_only_gateway)
+{
+    struct wire_resume resume = {
+        .origin = "node-a", .boot = {1, 1}, .signal = TELEMETRY_LOGS, .is_only_gateway = is_only_gateway};
+    struct buf frame;
+    snprintf(resume.buffer_id, sizeof resume.buffer_id, "%s", held_buffer_id);
+    buf_init(&frame, 4096);
+    assert_int_equal(wire_encode_resume(&resume, &frame), 0);
+    ask(w, asker, buf_bytes(&frame));
+    buf_fini(&frame);
+}
+
+/* Whether a row of the origin is in the scope of a restart, a day after since_ns. */
+static bool may_be_forgotten(const struct gateway_side *g, const char *origin, enum batch_format format,
+                             int64_t since_ns)
+{
+    struct resend_scope scope;
+    struct buffer_row row = {.format = format};
+    snprintf(row.origin, sizeof row.origin, "%s", origin);
+    resend_scope_init(&scope, g->receive, since_ns + (int64_t)RESEND_SCOPE_MS * 1000000);
+    bool has = resend_scope_has(&scope, &row);
+    resend_scope_fini(&scope);
+    return has;
+}
+
+static void test_only_rows_that_another_gateway_may_have_posted_are_in_scope_of_a_restart(void **state)
+{
+    (void)state;
+    struct world w;
+    struct gateway_side g = {0};
+    struct asker asker;
+    world_init(&w);
+    gateway_open(&w, &g, "tcp://127.0.0.1:0");
+    asker_open(&w, &asker, g.url);
+    int64_t before_ns = clock_wall_ns() - 1;
+    resume_logs(&w, &asker, g.buffers[TELEMETRY_LOGS]->id, false);
+    assert_true(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, before_ns)); /* heard of only since then */
+    int64_t known_ns = clock_wall_ns() + 1;
+    assert_false(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, known_ns));
+    assert_true(may_be_forgotten(&g, "node-a", FORMAT_OTLP_LOGS, known_ns));
+    assert_true(may_be_forgotten(&g, "node-b", FORMAT_LOKI_PUSH, known_ns));
+    resume_logs(&w, &asker, "elsewhere", true);
+    assert_true(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, known_ns));
+    assert_false(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, clock_wall_ns() + 1));
+    resume_logs(&w, &asker, "", true); /* it knows of no other and was nowhere */
+    assert_false(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, before_ns));
+    resume_logs(&w, &asker, "", false);
+    assert_true(may_be_forgotten(&g, "node-a", FORMAT_LOKI_PUSH, known_ns));
     asker_close(&w, &asker);
     finish(&w, &g);
 }
@@ -537,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_a_wrong_checksum_or_size_is_refused_and_nothing_kept),
         cmocka_unit_test(test_a_batch_without_a_resume_is_not_committed),
         cmocka_unit_test(test_a_batch_that_comes_after_later_ones_is_not_committed),
+        cmocka_unit_test(test_only_rows_that_another_gateway_may_have_posted_are_in_scope_of_a_restart),
         cmocka_unit_test(test_an_oversize_message_ends_its_connection_and_no_other),
         cmocka_unit_test(test_random_bytes_and_silent_connections_do_not_slow_an_agent),
         cmocka_unit_test(test_silent_tls_connections_do_not_keep_their_descriptors),

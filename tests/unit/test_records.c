@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/ask/record_print.h"
+#include "gateway/fanout/record_source.h"
 #include "tests/unit/records_fixture.h"
 
 #define T0 INT64_C(1763830800000000001) /* 2025-11-22T17:00:00.000000001Z */
@@ -214,6 +215,52 @@ static void test_records_leaves_out_what_is_too_much(void **state)
     buf_fini(&raw);
 }
 
+/* An ExportLogsServiceRequest with one log record: logs.proto, resource_logs 1, resource 1, scope_logs 2,
+ * log_records 2, body 5. */
+static void put_log(struct buf *b, const char *attribute, const char *value)
+{
+    size_t resource_logs, resource, scope, log, body;
+    pb_begin(b, 1, &resource_logs);
+    pb_begin(b, 1, &resource);
+    put_text_attribute(b, 1, "service.name", "shop");
+    put_text_attribute(b, 1, attribute, value);
+    pb_end(b, resource);
+    pb_begin(b, 2, &scope);
+    pb_begin(b, 2, &log);
+    pb_begin(b, 5, &body);
+    pb_put_string(b, 1, "a line");
+    pb_end(b, body);
+    pb_end(b, log);
+    pb_end(b, scope);
+    pb_end(b, resource_logs);
+}
+
+static void assert_source(enum batch_format format, struct buf *raw, const char *expected)
+{
+    char source[RECORD_SOURCE_MAX];
+    record_source_of(format, buf_bytes(raw), source);
+    assert_string_equal(source, expected);
+    buf_clear(raw);
+}
+
+static void test_record_source_is_told_of_what_applications_send_translated_or_not(void **state)
+{
+    (void)state;
+    struct buf raw;
+    buf_init(&raw, 1 << 16);
+    put_log(&raw, "other", "x");
+    assert_source(FORMAT_OTLP_LOGS, &raw, "service shop");
+    put_log(&raw, "k8s.pod.name", "cart-1");
+    assert_source(FORMAT_OTLP_LOGS, &raw, "pod /cart-1");
+    put_line(&raw, "{service_name=\"shop\"}", T0, "a line");
+    assert_source(FORMAT_LOKI_PUSH, &raw, "service shop");
+    put_line(&raw, "{k8s_namespace_name=\"eu\",k8s_pod_name=\"cart-1\",service_name=\"shop\"}", T0, "a line");
+    assert_source(FORMAT_LOKI_PUSH, &raw, "pod eu/cart-1");
+    put_line(&raw, "{container=\"app\",namespace=\"eu\",pod=\"cart-1\"}", T0, "a line");
+    assert_source(FORMAT_LOKI_PUSH, &raw, "pod eu/cart-1/app");
+    buf_fini(&raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_records_shows_spans),
         cmocka_unit_test(test_records_stops_when_told_and_names_damage),
         cmocka_unit_test(test_records_leaves_out_what_is_too_much),
+        cmocka_unit_test(test_record_source_is_told_of_what_applications_send_translated_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void expect_preset(const char *preset, const char *const rows[][2], size_
     struct redact redact;
     assert_int_equal(redact_init_preset(&redact, preset, "#"), 0);
     for (size_t i = 0; i < count; i++)
-        expect(&redact, rows[i][0], rows[i][1]);
+        expect(&redact, rows[i][0], rows[i][1] ? rows[i][1] : rows[i][0]); /* NULL: nothing is found */
     redact_fini(&redact);
 }
 #define EXPECT(preset, rows) expect_preset(preset, rows, sizeof rows / sizeof *rows)
@@ -89,6 +89,77 @@ static void test_redact_replaces_credentials_and_keeps_their_names(void **state)
         {"key AIza0123456789abcdefghijklmnopqrstuvwxy xoxb-0123456789", "key # #"},
         {"BEARER abcdefgh12", "BEARER #"},
         {"eyJ", "eyJ"},
+    };
+    (void)state;
+    EXPECT("token", rows);
+}
+
+/* Made up, in the forms that their issuers document. */
+static void test_redact_knows_the_tokens_of_common_services(void **state)
+{
+    static const char *const rows[][2] = {
+        {"a glrt-0123456789abcdefghij b gldt-0123456789abcdefghij", "a # b #"},
+        {"glptt-0123456789abcdef0123456789abcdef01234567 x", "# x"},
+        {"glpat-0123456789abcdefghij.01.0123456ab, x", "#, x"},
+        {"xapp-1-A0123456789-0123456789-abcdef x", "# x"},
+        {"to https://hooks.slack.com/services/T0AAAAAAA/B0AAAAAAA/0123456789abcdefghijklmn x",
+         "to https://hooks.slack.com/services/# x"},
+        {"rk_live_0123456789abcdef sk_test_0123456789abcdef", "# #"},
+        {"sk-ant-api03-0123456789abcdef sk-proj-0123456789abcdef", "# #"},
+        {"npm_0123456789abcdefghijklmnopqrstuvwxyz pypi-AgEIcHlwaS5vcmcCJDAx", "# #"},
+        {"hvs.0123456789abcdefghijklmn x", "# x"},
+        {"ya29.a0123456789abcdefghij x", "# x"},
+        {"ABIAIOSFODNN7EXAMPLE ACCAIOSFODNN7EXAMPLE", "# #"},
+        {"Authorization: token 0123456789abcdef x", "Authorization: token # x"},
+        {"{\"authorization\":\"ApiKey 0123456789abcdef\"}", "{\"authorization\":\"ApiKey #\"}"},
+        {"task-0123456789abcdefghijklmn disk-proj npm_config gldt- hvs.x", NULL},
+        {"authorization: denied, token expired 123456789", NULL},
+    };
+    (void)state;
+    EXPECT("token", rows);
+}
+
+static void test_redact_replaces_what_stands_behind_a_secrets_name(void **state)
+{
+    static const char *const rows[][2] = {
+        {"SECRET_KEY=hunter2 x", "SECRET_KEY=# x"},
+        {"{\"secretKey\":\"hunter2\"}", "{\"secretKey\":\"#\"}"},
+        {"passphrase: hunter2", "passphrase: #"},
+        {"Server=db;Uid=u;Pwd=hunter2;Encrypt=yes", "Server=db;Uid=u;Pwd=#;Encrypt=yes"},
+        {"AccountKey=aGVsbG8vd29ybGQ=;x", "AccountKey=#;x"},
+        {"{:password=>\"hunter2\", 'token' => 'hunter2'}", "{:password=>\"#\", 'token' => '#'}"},
+        {"password:=hunter2 x", "password:=# x"},
+        {"PWD=/home/app OLDPWD=/", NULL},
+        {"if (password == null)", NULL},
+    };
+    (void)state;
+    EXPECT("token", rows);
+}
+
+static void test_redact_replaces_passwords_in_urls_only(void **state)
+{
+    static const char *const rows[][2] = {
+        {"{\"url\":\"redis://:pw@h\",\"to\":\"a@b.c\"}", "{\"url\":\"redis://:#@h\",\"to\":\"a@b.c\"}"},
+        {"http://u:pw@h?to=a@b.c", "http://u:#@h?to=a@b.c"},
+        {"smtp://me@example.org:pw@mail/x", "smtp://me@example.org:#@mail/x"},
+        {"http://h:80/a@b ssh://git@h:22 a@b", NULL},
+    };
+    (void)state;
+    EXPECT("token", rows);
+}
+
+static void test_redact_replaces_private_keys(void **state)
+{
+    static const char *const rows[][2] = {
+        {"a -----BEGIN PRIVATE KEY-----\nMIIEvQ+/\nAb==\n-----END PRIVATE KEY-----\nb",
+         "a -----BEGIN PRIVATE KEY-----#\nb"},
+        {"-----BEGIN RSA PRIVATE KEY-----\\nProc-Type: 4,ENCRYPTED\\nDEK-Info: AES-128-CBC,00\\n\\nMII\\n"
+         "-----END RSA PRIVATE KEY-----\\n b",
+         "-----BEGIN RSA PRIVATE KEY-----#\\n b"},
+        {"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r", "-----BEGIN OPENSSH PRIVATE KEY-----#"},
+        {"Ab==\n-----END EC PRIVATE KEY-----\nall of this stays", NULL},
+        {"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", NULL},
+        {"no private key found", NULL},
     };
     (void)state;
     EXPECT("token", rows);
@@ -166,6 +237,10 @@ int main(void)
         cmocka_unit_test(test_redact_replaces_card_numbers_with_a_right_check_digit),
         cmocka_unit_test(test_redact_replaces_mail_addresses),
         cmocka_unit_test(test_redact_replaces_credentials_and_keeps_their_names),
+        cmocka_unit_test(test_redact_knows_the_tokens_of_common_services),
+        cmocka_unit_test(test_redact_replaces_what_stands_behind_a_secrets_name),
+        cmocka_unit_test(test_redact_replaces_passwords_in_urls_only),
+        cmocka_unit_test(test_redact_replaces_private_keys),
         cmocka_unit_test(test_redact_finds_what_stands_behind_a_long_line),
         cmocka_unit_test(test_redact_replaces_by_expression),
         cmocka_unit_test(test_redact_stops_at_the_limit_with_nothing_secret_in_it),

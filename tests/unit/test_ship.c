@@ -16,6 +16,17 @@ static bool has_all(const struct agent_side *a, uint64_t count)
     return all;
 }
 
+static void end(struct world *w, struct agent_side *a, struct gateway_side *gateways, size_t count)
+{
+    agent_close(a);
+    for (size_t i = 0; i < count; i++)
+        gateway_close(&gateways[i]);
+    world_fini(w);
+    for (size_t i = 0; i < count; i++)
+        gateway_free(&gateways[i]);
+    stats_free(a->stats);
+}
+
 static void test_a_thousand_batches_of_each_signal_arrive_once_and_in_order(void **state)
 {
     (void)state;
@@ -32,11 +43,7 @@ static void test_a_thousand_batches_of_each_signal_arrive_once_and_in_order(void
         assert_int_equal(g.buffers[i]->repeats, 0);
         assert_int_equal(a.feeds[i].resumed, 1);
     }
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_a_gateway_that_never_answers_is_left_after_the_deadline(void **state)
@@ -60,13 +67,7 @@ static void test_a_gateway_that_never_answers_is_left_after_the_deadline(void **
     assert_string_equal(a.feeds[0].buffer_id, g[!first].buffers[0]->id);
     assert_int_equal(g[!first].buffers[0]->rows[0].seq, 2); /* the same number at the next one */
     assert_string_equal(ship_gateway(a.ship), g[!first].url);
-    agent_close(&a);
-    gateway_close(&g[0]);
-    gateway_close(&g[1]);
-    world_fini(&w);
-    gateway_free(&g[0]);
-    gateway_free(&g[1]);
-    stats_free(a.stats);
+    end(&w, &a, g, 2);
 }
 
 static void test_an_only_gateway_that_hung_gets_the_batch_again_under_its_number(void **state)
@@ -88,11 +89,7 @@ static void test_an_only_gateway_that_hung_gets_the_batch_again_under_its_number
     assert_int_equal(a.feeds[TELEMETRY_LOGS].repeated, 1);
     assert_numbers(g.buffers[TELEMETRY_LOGS], 2);
     assert_true(a.feeds[TELEMETRY_LOGS].end == 2); /* the resume told what it holds */
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_two_origins_of_a_lane_are_resumed_together_and_numbered_apart(void **state)
@@ -124,11 +121,7 @@ static void test_two_origins_of_a_lane_are_resumed_together_and_numbered_apart(v
         assert_string_equal(buffer->rows[i].origin, i % 2 ? "node-a/bulk" : "node-a");
         assert_int_equal(buffer->rows[i].seq, i / 2 + 1);
     }
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_a_batch_dropped_at_a_resume_does_not_give_its_number_away(void **state)
@@ -152,11 +145,7 @@ static void test_a_batch_dropped_at_a_resume_does_not_give_its_number_away(void 
     assert_int_equal(g.buffers[TELEMETRY_LOGS]->count, 2);
     assert_int_equal(g.buffers[TELEMETRY_LOGS]->rows[1].seq, 3);
     assert_int_equal(g.buffers[TELEMETRY_LOGS]->rows[1].value, 1);
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_a_gateway_that_went_and_came_back_is_resumed_also_when_idle(void **state)
@@ -184,11 +173,7 @@ static void test_a_gateway_that_went_and_came_back_is_resumed_also_when_idle(voi
     UNTIL(&w, has_all(&a, 5));
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         assert_numbers(g.buffers[i], 5);
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_of_two_agents_of_one_origin_the_older_one_is_told_to_resume(void **state)
@@ -232,11 +217,7 @@ static void test_a_full_buffer_makes_the_agent_wait_with_the_same_batch(void **s
     g.buffers[TELEMETRY_TRACES]->is_full = false;
     UNTIL(&w, has_all(&a, 2));
     assert_numbers(g.buffers[TELEMETRY_TRACES], 2);
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_a_gateway_whose_disk_fails_is_left_for_another(void **state)
@@ -263,13 +244,7 @@ static void test_a_gateway_whose_disk_fails_is_left_for_another(void **state)
     UNTIL(&w, strcmp(ship_gateway(a.ship), g[!first].url) != 0);
     g[first].buffers[0]->is_failing = false;
     UNTIL(&w, has_all(&a, 3));
-    agent_close(&a);
-    gateway_close(&g[0]);
-    gateway_close(&g[1]);
-    world_fini(&w);
-    gateway_free(&g[0]);
-    gateway_free(&g[1]);
-    stats_free(a.stats);
+    end(&w, &a, g, 2);
 }
 
 static void test_an_only_gateway_whose_disk_fails_is_tried_again(void **state)
@@ -287,11 +262,7 @@ static void test_an_only_gateway_whose_disk_fails_is_tried_again(void **state)
     g.buffers[0]->is_failing = false;
     UNTIL(&w, has_all(&a, 1));
     assert_int_equal(stats_get(stats_cell(a.stats, AGENT_FAILOVERS, "disk")), 0);
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_a_batch_that_was_not_sent_can_be_withdrawn_and_a_sent_one_cannot(void **state)
@@ -312,11 +283,7 @@ static void test_a_batch_that_was_not_sent_can_be_withdrawn_and_a_sent_one_canno
     assert_false(ship_withdraw(a.ship, TELEMETRY_TRACES, NULL));
     let_go(g.buffers[TELEMETRY_TRACES]);
     UNTIL(&w, has_all(&a, 1));
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void set(void *ctx)
@@ -338,11 +305,7 @@ static void test_drain_sends_what_is_left_and_ends(void **state)
     UNTIL(&w, is_done);
     assert_int_equal(a.feeds[TELEMETRY_LOGS].committed, 200);
     assert_int_equal(ship_state(a.ship, TELEMETRY_LOGS), SHIP_DRAINED);
-    agent_close(&a);
-    gateway_close(&g);
-    world_fini(&w);
-    gateway_free(&g);
-    stats_free(a.stats);
+    end(&w, &a, &g, 1);
 }
 
 static void test_drain_gives_up_at_its_timeout_without_a_gateway(void **state)
@@ -391,13 +354,7 @@ static void test_it_goes_back_to_its_first_choice_only_when_nothing_is_held(void
     more(&a, TELEMETRY_METRICS, 1);
     UNTIL(&w, a.feeds[TELEMETRY_METRICS].committed == 2);
     assert_string_equal(a.feeds[TELEMETRY_METRICS].buffer_id, g[first].buffers[0]->id);
-    agent_close(&a);
-    gateway_close(&g[0]);
-    gateway_close(&g[1]);
-    world_fini(&w);
-    gateway_free(&g[0]);
-    gateway_free(&g[1]);
-    stats_free(a.stats);
+    end(&w, &a, g, 2);
 }
 
 int main(void)

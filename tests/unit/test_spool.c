@@ -134,6 +134,37 @@ static void test_batches_come_out_oldest_first_with_their_numbers(void **state)
     teardown(&w);
 }
 
+static void test_senders_that_the_agent_does_not_know_come_out_too(void **state)
+{
+    (void)state;
+    struct world w;
+    struct batch *in = make_batch(7, 1, 100), *out;
+    setup(&w);
+    assert_int_equal(batch_add_sender(in, "10.0.0.7", 0, 40), 0);
+    assert_int_equal(batch_add_sender(in, "fd00::7", 60, 100), 0);
+    spool_file_append(&w.file, in, on_appended, &w);
+    while (!w.appended)
+        uv_run(&w.loop.uv, UV_RUN_ONCE);
+    assert_int_equal(put(&w, 7, 2, 100), BUFFER_COMMITTED); /* whose sender is known */
+    reopen(&w);
+    assert_int_equal(spool_file_next(&w.file, &out), 0);
+    assert_int_equal(out->sender_count, 2);
+    assert_int_equal(out->source_count, 0);
+    assert_string_equal(out->senders[0].host, "10.0.0.7");
+    assert_int_equal(out->senders[0].begin, 0);
+    assert_int_equal(out->senders[0].end, 40);
+    assert_string_equal(out->senders[1].host, "fd00::7");
+    assert_int_equal(out->senders[1].begin, 60);
+    assert_int_equal(out->senders[1].end, 100);
+    batch_free(out);
+    spool_file_settle(&w.file, BUFFER_DELIVERED);
+    assert_int_equal(spool_file_next(&w.file, &out), 0);
+    assert_int_equal(out->sender_count, 0);
+    batch_free(out);
+    spool_file_settle(&w.file, BUFFER_DELIVERED);
+    teardown(&w);
+}
+
 static void test_what_was_not_settled_is_there_again_after_a_restart(void **state)
 {
     (void)state;
@@ -173,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches_come_out_oldest_first_with_their_numbers),
+        cmocka_unit_test(test_senders_that_the_agent_does_not_know_come_out_too),
         cmocka_unit_test(test_what_was_not_settled_is_there_again_after_a_restart),
         cmocka_unit_test(test_a_full_spool_of_traces_takes_no_more_and_keeps_what_it_has),
     };

@@ -62,6 +62,10 @@ static void test_start_probe_tells_an_address_that_is_not_ours(void **state)
     assert_int_equal(start_probe_listen("web.listen", "192.0.2.1:9", none, &errors), -EADDRNOTAVAIL);
     assert_int_equal(start_probe_listen("web.listen", "", none, &errors), 0);
     assert_int_equal(start_probe_listen("web.listen", "127.0.0.1:0", none, &errors), 0);
+    const char *const ours[] = {"127.0.0.1:9",
+                                NULL}; /* the port becomes free, the host does not become ours */
+    assert_int_equal(start_probe_listen("web.listen", "192.0.2.1:9", ours, &errors), -EADDRNOTAVAIL);
+    assert_int_equal(start_probe_listen("web.listen", ":9", ours, &errors), 0);
 }
 
 static void test_start_probe_tells_folders_and_files(void **state)

@@ -321,6 +321,69 @@ static void test_tail_ends_a_line_without_an_end(void **state)
     assert_non_null(strstr(f->got, "\nunknown|yz\n"));
 }
 
+static void copy_file(const struct fixture *f, const char *from, const char *to)
+{
+    char path[PATH_MAX], other[PATH_MAX], command[3 * PATH_MAX];
+    path_of(f, from, path);
+    path_of(f, to, other);
+    snprintf(command, sizeof command, "cp %s %s", path, other);
+    assert_int_equal(system(command), 0);
+}
+
+/* copytruncate with the copy seen late: what it holds unread does not end a line begun after the truncation.
+ */
+static void test_tail_reads_a_copy_that_is_seen_late_before_a_line_begun_after_the_truncation(void **state)
+{
+    struct fixture *f = *state;
+    char live[PATH_MAX], kept[PATH_MAX], copy[PATH_MAX];
+    path_of(f, POD "/0.log", live);
+    path_of(f, "kept", kept);
+    path_of(f, POD "/0.log.20260101-000000", copy);
+    put(f, POD "/0.log", "stdout F 1");
+    start(f);
+    expect(f, "stdout|1\n");
+    put(f, POD "/0.log", "stdout F 2");
+    copy_file(f, POD "/0.log", "kept");
+    assert_int_equal(truncate(live, 0), 0);
+    put(f, POD "/0.log", "stdout P 3-");
+    put(f, POD "/0.log", "stderr F after it");
+    expect(f, "stdout|1\nstderr|after it\n");
+    assert_int_equal(rename(kept, copy), 0);
+    put(f, POD "/0.log", "stdout F 3");
+    expect_soon(f, "stdout|1\nstderr|after it\nstdout|2\nstdout|3-3\n");
+}
+
+/* A hole, as a truncation under a writer's offset leaves it, and a line behind it. */
+static void put_behind_hole(const struct fixture *f, const char *name, off_t hole, const char *line)
+{
+    char path[PATH_MAX];
+    put_bytes(f, name, "", 0);
+    path_of(f, name, path);
+    assert_int_equal(truncate(path, hole), 0);
+    put(f, name, line);
+}
+
+/* While nobody looks: one is copied and deleted, another one, which is shorter than what was read of the
+ * first, is rotated. */
+static void test_tail_tells_files_that_begin_with_a_hole_apart(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    path_of(f, POD "/0.log", path);
+    put_behind_hole(f, POD "/0.log", 5000, "stdout F one, and it is the longer one of the two by some bytes");
+    start(f);
+    expect(f, "stdout|one, and it is the longer one of the two by some bytes\n");
+    assert_int_equal(logs_save(f->logs), 0);
+    stop(f);
+    copy_file(f, POD "/0.log", POD "/0.log.20260101-000000");
+    unlink(path);
+    put_behind_hole(f, POD "/0.log", 4990, "stdout F two");
+    rename_live(f, POD "/0.log.20260101-000005");
+    put(f, POD "/0.log", "stdout F three");
+    start(f);
+    expect(f, "stdout|one, and it is the longer one of the two by some bytes\nstdout|two\nstdout|three\n");
+}
+
 static void test_tail_unpacks_few_files_at_a_time(void **state)
 {
     struct fixture *f = *state;
@@ -855,6 +918,8 @@ int main(void)
         WITH_FIXTURE(test_tail_reads_what_replaced_a_file_of_the_same_size),
         WITH_FIXTURE(test_tail_reads_every_member_of_a_gzip_file),
         WITH_FIXTURE(test_tail_ends_a_line_without_an_end),
+        WITH_FIXTURE(test_tail_reads_a_copy_that_is_seen_late_before_a_line_begun_after_the_truncation),
+        WITH_FIXTURE(test_tail_tells_files_that_begin_with_a_hole_apart),
         WITH_FIXTURE(test_tail_unpacks_few_files_at_a_time),
         WITH_FIXTURE(test_tail_takes_what_a_damaged_file_still_gives),
         WITH_FIXTURE(test_tail_takes_a_reused_inode_for_another_file),

@@ -22,6 +22,7 @@ static const struct seen seen[] = {
     {BACKEND_REMOTE_WRITE, 400, "decoded size exceeds the 33554432 bytes limit\n", VERDICT_TOO_LARGE},
     {BACKEND_REMOTE_WRITE, 413, "", VERDICT_TOO_LARGE},
     {BACKEND_REMOTE_WRITE, 500, "label name \"a\" is not unique: invalid sample\n", VERDICT_RETRY},
+    {BACKEND_REMOTE_WRITE, 500, "too old sample\n", VERDICT_REFUSED},
     {BACKEND_REMOTE_WRITE, 503, "", VERDICT_RETRY},
     {BACKEND_REMOTE_WRITE, 429, "", VERDICT_RETRY},
     {BACKEND_REMOTE_WRITE, 408, "", VERDICT_RETRY},

@@ -306,7 +306,11 @@ static void test_an_answer_of_a_later_version_is_unknown(void **state)
 static void test_resume_and_its_reply_come_back_whole(void **state)
 {
     (void)state;
-    struct wire_resume in = {.origin = "n", .boot = {4, 5}, .signal = TELEMETRY_TRACES, .buffer_id = "b"},
+    struct wire_resume in = {.origin = "n",
+                             .boot = {4, 5},
+                             .signal = TELEMETRY_TRACES,
+                             .buffer_id = "b",
+                             .is_only_gateway = true},
                        out;
     struct wire_end ends[] = {{(char *)"f1", 100}, {(char *)"f2", UINT64_MAX}};
     struct wire_resume_reply reply = {.answer = WIRE_COMMITTED,
@@ -324,7 +328,8 @@ static void test_resume_and_its_reply_come_back_whole(void **state)
     assert_int_equal(wire_decode_resume(buf_bytes(&frame), &out), 0);
     assert_string_equal(out.origin, "n");
     assert_string_equal(out.buffer_id, "b");
-    assert_true(out.signal == TELEMETRY_TRACES && boot_compare(out.boot, in.boot) == 0);
+    assert_true(out.is_only_gateway && out.signal == TELEMETRY_TRACES &&
+                boot_compare(out.boot, in.boot) == 0);
     buf_clear(&frame);
     assert_int_equal(wire_encode_resume_reply(&reply, &frame), 0);
     assert_int_equal(wire_decode_resume_reply(buf_bytes(&frame), &back), 0);

@@ -11,6 +11,7 @@ Loki:
     loki_count(loki, selector, start_ns, end_ns)    -> their number
     loki_streams(loki, selector)                    -> [labels dict, ...]
     loki_discarded(loki)                            -> {reason: lines} of loki_discarded_samples_total
+    loki_forgotten(loki)                            -> lines that it left out of its WAL when it started
     These search the last day and one hour ahead unless told otherwise. Loki adds labels of its own to what it returns
     (service_name, detected_level).
 Jaeger:
@@ -148,6 +149,11 @@ def loki_count(loki, selector, start_ns=None, end_ns=None):
 def loki_streams(loki, selector):
     start, end = _span(None, None)
     return fetch_json(loki.url + "/loki/api/v1/series", {"match[]": selector, "start": start, "end": end})["data"]
+
+
+def loki_forgotten(loki):
+    """Lines that it left out of its WAL at its start: repeats, and those that it takes for repeats."""
+    return sum(value for (name, _), value in metrics(loki.url + "/metrics").items() if name == "loki_ingester_wal_duplicate_entries_total")
 
 
 def loki_discarded(loki):
