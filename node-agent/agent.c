@@ -243,7 +243,7 @@ static int start_collecting(struct agent *agent, const char **ret_part, struct b
         logs_set_ship(agent->logs, agent->full.ship);
     }
     if (agent->otlp && !agent->waiting.ship)
-        otlp_set_ship(agent->otlp, agent->full.ship);
+        otlp_set_ship(agent->otlp, agent->full.ship, agent->spool);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 0);
     *ret_part = "host_metrics or scrape_configs";
     err = start_producers(agent, errors);
@@ -259,7 +259,7 @@ static int start_waiting(struct agent *agent)
     if (err < 0)
         return err;
     if (agent->otlp)
-        otlp_set_ship(agent->otlp, agent->waiting.ship);
+        otlp_set_ship(agent->otlp, agent->waiting.ship, NULL);
     ship_on_assignment(agent->waiting.ship, use_senders, agent);
     stats_set(stats_cell(agent->stats, AGENT_WAITING), 1);
     log_info("waiting for another agent of this node to end", "lock=%s/lock origin=%s",
@@ -274,7 +274,7 @@ static void on_waiting_drained(void *ctx)
     agent->waiting.ship = NULL;
     shut_otlp(&agent->full, false);
     if (agent->otlp)
-        otlp_set_ship(agent->otlp, agent->full.ship);
+        otlp_set_ship(agent->otlp, agent->full.ship, agent->spool);
     log_info("everything goes out under the node's origin", NULL);
 }
 

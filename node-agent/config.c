@@ -11,6 +11,7 @@
 
 #define AT(field) offsetof(struct agent_config, field)
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+enum { SPOOL_BATCH_PART = 10 }; /* an eighth is its WAL's, and snappy may make a batch a sixth longer */
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -359,4 +360,15 @@ int agent_config_load(const char *path, struct agent_config *config, struct conf
         config->host_metrics.instance = config->node;
     *ret_memory = memory;
     return 0;
+}
+
+int64_t agent_config_spool_quota(const struct agent_config *config, enum telemetry signal)
+{
+    return config->spool.size_bytes / (signal == TELEMETRY_METRICS ? 2 : 4);
+}
+
+size_t agent_config_batch_bytes(const struct agent_config *config, enum telemetry signal, size_t most)
+{
+    size_t room = (size_t)agent_config_spool_quota(config, signal) / SPOOL_BATCH_PART;
+    return config->spool.path && config->spool.path[0] && room < most ? room : most;
 }

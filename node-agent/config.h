@@ -2,6 +2,7 @@
 #ifndef NODE_AGENT_CONFIG_H
 #define NODE_AGENT_CONFIG_H
 
+#include "base/batch.h"
 #include "base/conf/conf.h"
 #include "base/http/http_tls_files.h"
 
@@ -110,5 +111,12 @@ extern const struct conf_option agent_options[];
  * conf_load. */
 int agent_config_load(const char *path, struct agent_config *config, struct conf_memory **ret_memory,
                       struct buf *errors);
+
+/* agent_config_spool_quota: bytes on the disk that the signal's file of the spool may take. */
+int64_t agent_config_spool_quota(const struct agent_config *config, enum telemetry signal);
+
+/* agent_config_batch_bytes: raw bytes that a batch of the signal may have so that its file of the spool,
+ * where one is configured, has room for it however badly it compresses; at most `most`. */
+size_t agent_config_batch_bytes(const struct agent_config *config, enum telemetry signal, size_t most);
 
 #endif

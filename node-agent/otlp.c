@@ -17,6 +17,7 @@ struct otlp {
     struct otlp_receiver *receiver; /* owned; freed by itself */
     const struct senders *senders;  /* borrowed */
     struct ship *ship;              /* borrowed; NULL until otlp_set_ship */
+    struct spool *spool;            /* borrowed; NULL: none */
     struct side sides[TELEMETRY_COUNT];
 };
 
@@ -32,7 +33,7 @@ static void wake(void *ctx, enum telemetry signal)
 static bool withdraw(void *ctx, enum telemetry signal, const struct batch *batch)
 {
     struct otlp *otlp = ctx;
-    return ship_withdraw(otlp->ship, signal, batch);
+    return ship_withdraw(otlp->ship, signal, batch) || spool_withdraw(otlp->spool, signal, batch);
 }
 
 static int attributes(void *ctx, const char *host, struct buf *out)
@@ -112,9 +113,10 @@ struct ship_source otlp_source(struct otlp *otlp, enum telemetry signal)
 
 /* Life */
 
-void otlp_set_ship(struct otlp *otlp, struct ship *ship)
+void otlp_set_ship(struct otlp *otlp, struct ship *ship, struct spool *spool)
 {
     otlp->ship = ship;
+    otlp->spool = spool;
     for (int i = 0; i < TELEMETRY_COUNT; i++)
         if (ship && otlp_receiver_has(otlp->receiver, (enum telemetry)i))
             ship_wake(ship, (enum telemetry)i);
@@ -148,6 +150,7 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
         .labels = config->labels,
         .max_request_bytes = (size_t)config->otlp.max_request_bytes,
         .queue_bytes = (size_t)config->queue.traces_bytes,
+        .batch_raw_bytes = agent_config_batch_bytes(config, TELEMETRY_TRACES, SIZE_MAX),
         .connections = (int)config->otlp.max_connections,
         .ack_timeout_ms = config->otlp.ack_timeout_ms,
         .max_connection_age_ms = config->otlp.max_connection_age_ms,

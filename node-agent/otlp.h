@@ -9,6 +9,7 @@
 #include "base/otlp/otlp_receiver.h"
 #include "node-agent/config.h"
 #include "node-agent/ship/ship.h"
+#include "node-agent/ship/spool.h"
 #include "proto/senders.h"
 
 struct otlp;
@@ -21,8 +22,9 @@ int otlp_new(uv_loop_t *loop, const struct agent_config *config, struct stats *s
 /* otlp_source: the record for ship_new, as its source of the signal. */
 struct ship_source otlp_source(struct otlp *otlp, enum telemetry signal);
 
-/* otlp_set_ship: whom to wake when a request waits; borrowed. Until then requests only wait. */
-void otlp_set_ship(struct otlp *otlp, struct ship *ship);
+/* otlp_set_ship: whom to wake when a request waits, and the spool before it (NULL: none); borrowed. Until
+ * then requests only wait. */
+void otlp_set_ship(struct otlp *otlp, struct ship *ship, struct spool *spool);
 
 /* otlp_port, otlp_grpc_port: where it listens (when port 0 was configured). */
 int otlp_port(const struct otlp *otlp);

@@ -15,8 +15,8 @@ void otlp_lane_init(struct otlp_lane *lane, struct otlp_receiver *receiver, enum
     struct stats *stats = receiver->options.stats;
     const struct otlp_metrics *metrics = &receiver->options.metrics;
     *lane = (struct otlp_lane){.receiver = receiver, .signal = signal, .due_ms = INT64_MAX};
-    otlp_queue_init(&lane->queue);
-    otlp_queue_init(&lane->sealed);
+    otlp_queue_init(&lane->queue, receiver->options.batch_raw_bytes);
+    otlp_queue_init(&lane->sealed, 0);
     lane->records = stats_cell(stats, metrics->records, name);
     lane->queue_bytes = stats_cell(stats, metrics->queue_bytes, name);
     lane->possible_repeats = stats_cell(stats, metrics->possible_repeats, name);

@@ -7,9 +7,11 @@
 #include "base/pb.h"
 #include "base/snap.h"
 
-void otlp_queue_init(struct otlp_queue *queue)
+void otlp_queue_init(struct otlp_queue *queue, size_t batch_raw_bytes)
 {
-    *queue = (struct otlp_queue){.end = &queue->first};
+    bool is_limit = batch_raw_bytes && batch_raw_bytes < OTLP_BATCH_RAW_BYTES;
+    *queue = (struct otlp_queue){.end = &queue->first,
+                                 .batch_raw_bytes = is_limit ? batch_raw_bytes : OTLP_BATCH_RAW_BYTES};
 }
 
 void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w)
@@ -73,7 +75,7 @@ static size_t measure_batch(const struct otlp_queue *queue)
 {
     const struct otlp_waiting *w = queue->first;
     size_t len = w->raw_len;
-    while ((w = w->next) && len + w->raw_len <= OTLP_BATCH_RAW_BYTES)
+    while ((w = w->next) && len + w->raw_len <= queue->batch_raw_bytes)
         len += w->raw_len;
     return len;
 }

@@ -35,12 +35,14 @@ struct otlp_waiting {
 struct otlp_queue {
     struct otlp_waiting *first, **end;
     size_t count, raw_bytes;
+    size_t batch_raw_bytes; /* that a batch takes at most of several requests */
 };
 
 /* otlp_queue_compress: makes a block of the waiting request's bytes unless it is small or does not shrink. */
 void otlp_queue_compress(struct otlp_waiting *w);
 
-void otlp_queue_init(struct otlp_queue *queue);
+/* otlp_queue_init: batch_raw_bytes is OTLP_BATCH_RAW_BYTES at most; 0: as much. */
+void otlp_queue_init(struct otlp_queue *queue, size_t batch_raw_bytes);
 void otlp_queue_append(struct otlp_queue *queue, struct otlp_waiting *w);
 
 /* otlp_queue_take_first: the caller owns it; NULL when the queue is empty. */
@@ -51,7 +53,7 @@ struct otlp_waiting *otlp_queue_take_first(struct otlp_queue *queue);
 int64_t otlp_queue_earliest(const struct otlp_queue *queue, bool all);
 
 /* otlp_queue_seal: moves the oldest requests from queue to sealed and makes a batch of their bytes: whole
- * requests up to OTLP_BATCH_RAW_BYTES, one larger than that alone; with the senders that are not known. 0
+ * requests up to batch_raw_bytes, one larger than that alone; with the senders that are not known. 0
  * with *ret_batch (the caller owns it), -EAGAIN when the queue is empty, -ENOMEM (then nothing moved). */
 int otlp_queue_seal(struct otlp_queue *queue, struct otlp_queue *sealed, enum telemetry signal,
                     const char *origin, struct batch **ret_batch);

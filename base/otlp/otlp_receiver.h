@@ -39,7 +39,8 @@ struct otlp_options {
     struct conf_map labels;                /* put on each resource */
     size_t max_request_bytes;              /* before and after decompression */
     size_t queue_bytes;
-    int connections; /* of each listener; 0: as http_server.h says */
+    size_t batch_raw_bytes; /* of several requests in a batch, at most; 0: 4 MiB, which is the most */
+    int connections;        /* of each listener; 0: as http_server.h says */
     int64_t ack_timeout_ms, max_connection_age_ms;
     bool answers_when_queued; /* `ack: queued`: the answer does not wait for the commit */
     struct stats *stats;

@@ -8,7 +8,6 @@
 
 enum {
     BATCH_RAW_BYTES = SERIES_CHUNK_BYTES,
-    SPOOL_PART = 20, /* of a small spool, for a batch: half is the file's, and an eighth of that its WAL's */
 };
 
 struct series_queue {
@@ -124,19 +123,11 @@ static int compare_pieces(const void *a, const void *b)
     return (left->order > right->order) - (left->order < right->order);
 }
 
-/* A batch that a small spool could never take would stop all behind it. */
-static size_t most_bytes(const struct series_queue *queue)
-{
-    const struct agent_config *config = queue->config;
-    int64_t part = config->spool.size_bytes / SPOOL_PART;
-    return config->spool.path && config->spool.path[0] && part < BATCH_RAW_BYTES ? (size_t)part
-                                                                                 : BATCH_RAW_BYTES;
-}
-
 /* How many of the oldest chunks fit into one batch (at least one), and how many runs they have. */
 static size_t choose(const struct series_queue *queue, size_t *ret_pieces)
 {
-    size_t chunks = 0, bytes = 0, pieces = 0, most = most_bytes(queue);
+    size_t chunks = 0, bytes = 0, pieces = 0;
+    size_t most = agent_config_batch_bytes(queue->config, TELEMETRY_METRICS, BATCH_RAW_BYTES);
     for (const struct series_chunk *c = queue->first; c; c = c->next) {
         bytes += c->bytes.len;
         if (chunks && bytes > most)

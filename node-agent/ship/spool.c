@@ -24,6 +24,7 @@ struct side {            /* of one signal */
     bool is_used, holds_lane;
     struct spool_file file;
     struct batch *held;        /* owned; sealed and numbered, but the file did not take it */
+    bool may_be_known;         /* a gateway may know the batch that is held or being appended */
     int64_t again_ns;          /* monotonic; not to be tried before */
     int64_t show_ns;           /* monotonic; when its metrics are due */
     uint64_t dropped, damaged; /* as counted so far */
@@ -66,7 +67,7 @@ static void tell_lines(const struct side *side, const struct buf *errors)
 static void open_file(struct side *side)
 {
     const struct agent_config *config = side->spool->config;
-    int64_t quota = config->spool.size_bytes / (side->signal == TELEMETRY_METRICS ? 2 : 4);
+    int64_t quota = agent_config_spool_quota(config, side->signal);
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
     int err = spool_file_open(&side->file, config->spool.path, side->signal, quota,
@@ -144,6 +145,7 @@ static bool take_from_lane(struct side *side)
         return false;
     if (!side->holds_lane)
         number(side, batch);
+    side->may_be_known = side->holds_lane;
     append(side, batch);
     return true;
 }
@@ -155,6 +157,7 @@ static void take_from_inner(struct side *side)
     if (is_out || !side->inner.seal || side->inner.seal(side->inner.ctx, &batch) < 0)
         return;
     number(side, batch);
+    side->may_be_known = false;
     append(side, batch);
 }
 
@@ -326,6 +329,16 @@ struct ship_source spool_source(struct spool *spool, enum telemetry signal, cons
     side->is_used = true;
     open_file(side);
     return (struct ship_source){side, seal, committed, refused, resumed};
+}
+
+bool spool_withdraw(struct spool *spool, enum telemetry signal, const struct batch *batch)
+{
+    struct side *side = spool ? &spool->sides[signal] : NULL;
+    if (!side || !side->held || side->held != batch || side->may_be_known)
+        return false;
+    batch_free(side->held);
+    side->held = NULL;
+    return true;
 }
 
 /* ---- life */

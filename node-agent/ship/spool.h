@@ -37,6 +37,10 @@ int spool_new(struct loop *loop, const struct agent_config *config, struct stats
 struct ship_source spool_source(struct spool *spool, enum telemetry signal, const struct ship_source *inner,
                                 bool (*is_filling)(void *ctx), void *ctx, bool holds_lane);
 
+/* spool_withdraw: whether the batch was the one that its file has no room for, and no gateway can know of it;
+ * then it was freed. The batch is compared, not looked into. NULL spool is fine. */
+bool spool_withdraw(struct spool *spool, enum telemetry signal, const struct batch *batch);
+
 /* spool_start: with the ship that was given the sources (borrowed). */
 void spool_start(struct spool *spool, struct ship *ship);
 

@@ -39,6 +39,13 @@ bool ship_withdraw(struct ship *s, enum telemetry signal, const struct batch *ba
     return true;
 }
 
+bool spool_withdraw(struct spool *spool, enum telemetry signal, const struct batch *batch)
+{
+    (void)signal, (void)batch;
+    assert_null(spool);
+    return false;
+}
+
 struct world {
     uv_loop_t loop;
     struct agent_config config;
@@ -69,7 +76,7 @@ static void start(struct world *w)
 {
     assert_int_equal(otlp_new(&w->loop, &w->config, w->stats, w->senders, &w->otlp), 0);
     w->source = otlp_source(w->otlp, ship.signal);
-    otlp_set_ship(w->otlp, &ship);
+    otlp_set_ship(w->otlp, &ship, NULL);
 }
 
 static void close_world(struct world *w)
