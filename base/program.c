@@ -55,13 +55,28 @@ static int run(const struct program *program, int argc, char **argv)
     return program->run(path);
 }
 
+/* NULL when it is no further verb. */
+static const struct program_verb *find_verb(const struct program *program, const char *name)
+{
+    for (const struct program_verb *verb = program->verbs; verb && verb->name; verb++)
+        if (strcmp(name, verb->name) == 0)
+            return verb;
+    return NULL;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    return argc > 1 && (strcmp(argv[argc - 1], "--help") == 0 || strcmp(argv[argc - 1], "-h") == 0);
+}
+
 static int run_verb(const struct program *program, int argc, char **argv)
 {
-    for (const struct program_verb *verb = program->verbs; verb && verb->name; verb++) {
-        if (strcmp(argv[0], verb->name) == 0)
-            return verb->main(argc, argv);
-    }
-    return tell_usage(program, stderr, STATUS_USAGE);
+    const struct program_verb *verb = find_verb(program, argv[0]);
+    if (!verb)
+        return tell_usage(program, stderr, STATUS_USAGE);
+    if (verb->has_help || !asks_for_help(argc, argv))
+        return verb->main(argc, argv);
+    return printf("usage: %s %s %s\n", program->name, verb->name, verb->usage) < 0 ? STATUS_FAILED : 0;
 }
 
 /* The program as it is on disk now, so that an upgrade in place takes effect too; else the file it was
@@ -77,11 +92,10 @@ static int start_anew(char **argv)
 
 static int dispatch(const struct program *program, int argc, char **argv)
 {
-    if (argc < 2 || argv[1][0] == '-') {
-        if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-            return tell_usage(program, stdout, 0);
+    if (asks_for_help(argc, argv) && !find_verb(program, argv[1]))
+        return tell_usage(program, stdout, 0);
+    if (argc < 2 || argv[1][0] == '-')
         return run(program, argc - 1, argv + 1);
-    }
     if (strcmp(argv[1], "run") == 0)
         return run(program, argc - 2, argv + 2);
     if (strcmp(argv[1], "version") == 0 && argc == 2)

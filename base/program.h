@@ -3,7 +3,7 @@
  *   NAME [run] [[--config] FILE]   runs until SIGTERM or SIGINT
  *   NAME check CONFIG              reads the configuration, says what is wrong with it
  *   NAME version
- *   NAME VERB ...                  the program's own further verbs
+ *   NAME VERB ...                  the program's own further verbs; VERB --help: its usage
  *
  * Exit status: 0, 1 when it failed, 2 when the command line was wrong.
  */
@@ -20,6 +20,7 @@ struct program_verb {
     const char *name; /* NULL ends the table */
     const char *usage;
     int (*main)(int argc, char **argv); /* argv[0] is the verb; returns the exit status */
+    bool has_help;                      /* main answers --help itself; else it is the usage */
 };
 
 struct program {

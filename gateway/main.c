@@ -19,12 +19,12 @@ static int check(const char *path, struct buf *errors)
 }
 
 static const struct program_verb verbs[] = {
-    {"status", STATUS_COMMAND_USAGE, status_command_main},
-    {"ledger", STATUS_COMMAND_USAGE, status_command_main},
-    {"refused", REFUSED_COMMAND_USAGE, refused_command_main},
-    {"replay", REPLAY_COMMAND_USAGE, replay_command_main},
-    {"fsck", FSCK_COMMAND_USAGE, fsck_command_main},
-    {"tap", TAP_COMMAND_USAGE, tap_command_main},
+    {.name = "status", .usage = STATUS_COMMAND_USAGE, .main = status_command_main},
+    {.name = "ledger", .usage = STATUS_COMMAND_USAGE, .main = status_command_main},
+    {.name = "refused", .usage = REFUSED_COMMAND_USAGE, .main = refused_command_main},
+    {.name = "replay", .usage = REPLAY_COMMAND_USAGE, .main = replay_command_main},
+    {.name = "fsck", .usage = FSCK_COMMAND_USAGE, .main = fsck_command_main},
+    {.name = "tap", .usage = TAP_COMMAND_USAGE, .main = tap_command_main},
     {0},
 };
 

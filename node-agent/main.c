@@ -21,8 +21,8 @@ static int check(const char *path, struct buf *errors)
 int main(int argc, char **argv)
 {
     static const struct program_verb verbs[] = {
-        {"logs", LOGS_COMMAND_USAGE, logs_command},
-        {"node-metrics", NODE_METRICS_USAGE, node_metrics_command},
+        {.name = "logs", .usage = LOGS_COMMAND_USAGE, .main = logs_command},
+        {.name = "node-metrics", .usage = NODE_METRICS_USAGE, .main = node_metrics_command, .has_help = true},
         {0},
     };
     static const struct program program = {

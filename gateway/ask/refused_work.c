@@ -333,13 +333,15 @@ static int finish(struct refused_work *work, struct buf *out)
     static const char *const done[] = {"kept", "kept", "tried again", "dropped"};
     if (work->is_elsewhere)
         return 0;
+    bool is_missing = work->filter.id && !work->found;
+    int status = work->failed || is_missing ? 1 : 0;
     if (work->is_json) {
         buf_printf(
             out,
             "{\"gateway\":\"%s\",\"found\":%llu,\"delivered\":%llu,\"refused_again\":%llu,\"failed\":%llu}\n",
             work->config->name, (unsigned long long)work->found, (unsigned long long)work->delivered,
             (unsigned long long)work->left, (unsigned long long)work->failed);
-        return work->failed ? 1 : 0;
+        return status;
     }
     if (work->is_for_others || work->config->peers.count)
         buf_printf(out, "gateway %s: ", work->config->name);
@@ -349,8 +351,8 @@ static int finish(struct refused_work *work, struct buf *out)
                    (unsigned long long)work->left);
     if (work->failed)
         buf_printf(out, "; %llu failed", (unsigned long long)work->failed);
-    buf_append_string(out, "\n");
-    return work->failed ? 1 : 0;
+    buf_append_string(out, is_missing ? "; none has that id\n" : "\n");
+    return status;
 }
 
 /* The next signal that was asked for; false when there is none. */

@@ -26,7 +26,16 @@ static int fake_verb(int argc, char **argv)
     return argc == 2 && strcmp(argv[1], "x") == 0 ? 9 : 1;
 }
 
-static const struct program_verb verbs[] = {{"tap", "...", fake_verb}, {0}};
+static int verb_with_help(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "--help") == 0 ? 5 : 1;
+}
+
+static const struct program_verb verbs[] = {
+    {.name = "tap", .usage = "...", .main = fake_verb},
+    {.name = "own", .usage = "...", .main = verb_with_help, .has_help = true},
+    {0},
+};
 static const struct program program = {"test", "/default.yaml", fake_run, fake_check, verbs};
 
 static int call(int argc, ...)
@@ -68,6 +77,10 @@ static void test_program_checks_and_dispatches(void **state)
     assert_int_equal(call(2, "tap", "x"), 9);
     assert_int_equal(call(1, "version"), 0);
     assert_int_equal(call(1, "--help"), 0);
+    assert_int_equal(call(2, "check", "--help"), 0);
+    assert_int_equal(call(2, "tap", "--help"), 0); /* the verb is not run */
+    assert_int_equal(call(3, "tap", "x", "-h"), 0);
+    assert_int_equal(call(2, "own", "--help"), 5);
 }
 
 int main(void)
