@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/buffer/buffer_backends.h"
+#include "base/buffer/buffer_interior.h"
 #include "base/buffer/buffer_origins.h"
 #include "base/buffer/buffer_rows.h"
 #include "base/buffer/buffer_salvage.h"
@@ -193,6 +194,8 @@ static int open_db(struct buffer *buffer, char ret_aside[BUFFER_PATH_MAX], struc
         err = buffer_store_load(buffer);
     if (err == 0)
         err = check_tables(buffer);
+    if (err == 0)
+        err = buffer_interior_check(buffer->db, "payload");
     if (err == 0)
         err = rehearse(buffer);
     if (err < 0) {

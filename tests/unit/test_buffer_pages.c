@@ -353,6 +353,56 @@ static void test_a_head_damaged_behind_its_number_costs_one_batch(void **state)
     free(damaged);
 }
 
+/* ---- between root and leaves */
+
+static size_t find_root(const struct image *image, const char *table)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    write_file(f.path, image->bytes, image->len);
+    fixture_reopen(&f);
+    char question[128];
+    snprintf(question, sizeof question, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
+    size_t page = (size_t)fixture_query(&f, question) - 1;
+    fixture_fini(&f);
+    return page;
+}
+
+/* What a cell of an interior page says is written over: its child, by junk and by another one's, or its key.
+ */
+static void damage_cell(uint8_t *page, size_t cell, int how)
+{
+    static const uint8_t junk[4] = {0xa4, 0x2a, 0x99, 0x4e};
+    size_t at = (size_t)page[12 + 2 * cell] << 8 | page[13 + 2 * cell];
+    size_t next = (size_t)page[14 + 2 * cell] << 8 | page[15 + 2 * cell];
+    if (how == 0)
+        memcpy(page + at, junk, 4);
+    else if (how == 1)
+        memcpy(page + at, page + next, 4);
+    else
+        page[at + 4] ^= 0x41;
+}
+
+/* All rows are there still, behind pages of which nothing is hit. */
+static void test_damage_between_root_and_leaves_costs_nothing(void **state)
+{
+    struct image *image = *state;
+    size_t root = find_root(image, "payload");
+    struct tally tally = {0};
+    uint8_t *damaged = malloc(image->len);
+    assert_int_equal(image->bytes[root * PAGE], 0x05);
+    for (size_t cell = 0; cell < 20; cell += 3)
+        for (int how = 0; how < 3; how++) {
+            char what[128];
+            memcpy(damaged, image->bytes, image->len);
+            damage_cell(damaged + root * PAGE, cell, how);
+            snprintf(what, sizeof what, "cell %zu, damage %d", cell, how);
+            check_damaged(image, damaged, image->len, what, &tally);
+        }
+    assert_int_equal(tally.rows_missing, 0);
+    free(damaged);
+}
+
 /* ---- several at once */
 
 static size_t any_of(size_t count, unsigned *seed)
@@ -444,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_each_kind_of_page_costs_what_is_on_it_alone),
         cmocka_unit_test(test_random_places_cost_what_is_on_them_alone),
         cmocka_unit_test(test_a_head_damaged_behind_its_number_costs_one_batch),
+        cmocka_unit_test(test_damage_between_root_and_leaves_costs_nothing),
         cmocka_unit_test(test_several_damages_at_once_cost_what_is_on_them),
     };
     return cmocka_run_group_tests_name("buffer_pages", tests, setup, teardown);
